@@ -1,0 +1,65 @@
+// Ref: one process's hold on an object in the family's shared memory.
+//
+// Every handle of the library (Queue, and what is to come) is a Ref and nothing else: index and generation, eight
+// bytes, plus the address where this process sees the object.  Copying is one atomic increment in private memory.
+//
+// Threads: distinct Refs are independent; one Ref is like an int.  Fork: a child of this library holds everything
+// that its parent held at the fork.  Ownership: the object lives as long as any living process holds it, or it is
+// pinned by a message on its way; a process that dies, by any means, lets go of all it held.
+// Errors: adopt() of an id whose object is gone throws Error; it never yields another object.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace multiprocessing::memory {
+
+enum class Kind : std::uint32_t { none = 0, block = 1, queue = 2, event = 3 };
+
+class Ref {
+ public:
+  Ref() noexcept = default;
+  Ref(const Ref& other) noexcept : index_(other.index_), generation_(other.generation_), address_(other.address_) {
+    if (address_ != nullptr) retain(index_);
+  }
+  Ref(Ref&& other) noexcept
+      : index_(other.index_), generation_(other.generation_), address_(std::exchange(other.address_, nullptr)) {}
+  Ref& operator=(Ref other) noexcept {
+    std::swap(index_, other.index_);
+    std::swap(generation_, other.generation_);
+    std::swap(address_, other.address_);
+    return *this;
+  }
+  ~Ref() {
+    if (address_ != nullptr) drop(index_, generation_);
+  }
+
+  // Makes an object of `bytes` zeroed bytes; throws OsError when there is no memory.
+  static Ref create(Kind kind, std::size_t bytes);
+  // Takes hold of the object that id() named in another process (or here).  Throws Error when it is gone or of
+  // another kind.
+  static Ref adopt(std::uint64_t id);
+  static Ref adopt(std::uint64_t id, Kind kind);
+
+  [[nodiscard]] explicit operator bool() const noexcept { return address_ != nullptr; }
+  [[nodiscard]] void* address() const noexcept { return address_; }
+  [[nodiscard]] std::uint64_t id() const noexcept { return std::uint64_t{generation_} << 32 | index_; }
+  [[nodiscard]] Kind kind() const noexcept;
+  [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
+  [[nodiscard]] friend bool operator==(const Ref& a, const Ref& b) noexcept {
+    return a.address_ == b.address_ && a.generation_ == b.generation_;
+  }
+
+ private:
+  Ref(std::uint32_t index, std::uint32_t generation, void* address) noexcept
+      : index_(index), generation_(generation), address_(address) {}
+  static void retain(std::uint32_t index) noexcept;
+  static void drop(std::uint32_t index, std::uint32_t generation) noexcept;
+
+  std::uint32_t index_ = 0;
+  std::uint32_t generation_ = 0;
+  void* address_ = nullptr;  // null: empty
+};
+
+}  // namespace multiprocessing::memory

@@ -1,0 +1,89 @@
+// The arena as this process sees it, and the operations on objects that channels are built from.
+//
+// Invariants
+//   1. Arena is one per process, made on first use, inherited over fork at the same address, never unmapped and
+//      never destroyed (handles in static storage outlive everything).
+//   2. Two locks, always in this order: `gate` (private to the process: no hold may change while it forks), then
+//      the arena's own lock (ArenaHeader::lock).  Neither is held while user code runs.
+//   3. An object that nobody holds and no message names is destroyed by whoever let it go last.  From then on it is
+//      `dying`, under the bit of its destroyer: if that one dies, whoever reaps it goes on (objects.cpp).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+
+#include "memory/family.hpp"
+#include "memory/heap.hpp"
+#include "memory/layout.hpp"
+#include "multiprocessing/detail/ref.hpp"
+
+namespace multiprocessing::memory {
+
+class Arena {
+ public:
+  static Arena& get();                              // makes it on first use; throws OsError
+  [[nodiscard]] static Arena* if_made() noexcept;   // null before that
+
+  // The arena's lock with recovery; for a scope.
+  class Locked {
+   public:
+    explicit Locked(Arena& arena) noexcept;
+    ~Locked() { arena_.header_->lock.release(); }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+
+   private:
+    Arena& arena_;
+  };
+
+  [[nodiscard]] ArenaHeader& header() noexcept { return *header_; }
+  [[nodiscard]] Heap heap() noexcept { return Heap(*header_); }
+  [[nodiscard]] MemberSlot& member(MemberId id) noexcept;
+  [[nodiscard]] ObjectEntry& object(std::uint32_t index) noexcept;
+  [[nodiscard]] Word& holding_word(MemberId id, std::uint32_t object_index) noexcept;
+  [[nodiscard]] std::uint64_t offset_of(const void* address) const noexcept;
+
+  // `bytes` bytes at `offset` of the heap; throws Error where that is not all heap.
+  [[nodiscard]] void* at(std::uint64_t offset, std::size_t bytes) const;
+
+  // --- this process (private memory) ---
+  std::mutex gate;
+  MemberId self = 0;
+  bool guest = false;            // made by somebody else's fork(): `self` is the parent's, touch nothing of it
+  bool forking = false;          // fork_member() is at work: the child will be a member, not a guest
+  std::atomic<std::uint32_t>* counts = nullptr;  // Refs of this process, by object index
+
+ private:
+  Arena();
+  void map();
+  void lay_out(std::uint64_t bytes);
+  ArenaHeader* header_ = nullptr;
+};
+
+// --- membership (family.cpp; gate held, arena not locked) ---
+// A process made by somebody else's fork() becomes a member of its own before it changes anything.
+void join_if_guest(Arena& arena);
+
+// --- objects (objects.cpp) ---
+// Destroys all that `member` alone holds and clears its bitmap; the gate is held, the arena is not locked.
+void release_all_of(Arena& arena, MemberId member) noexcept;
+void finish_limbo_of(Arena& arena, MemberId member) noexcept;
+
+// Allocates a run owned by `owner` and stores its offset in `where`, in one change; does nothing when `where` is
+// not 0 any more (someone else was faster).  `where` lies in the arena.  Throws OsError(ENOMEM).
+void allocate_run(const Ref& owner, Word& where, std::size_t bytes);
+// The reverse: takes the run that `where` names (nothing when 0), stores 0 there, gives its memory back.
+void free_run(Word& where);
+[[nodiscard]] std::size_t run_bytes(std::uint64_t offset);
+
+// A message at `position` of `carrier` names these objects: they stay alive until drop_cargo() passes it.  Positions
+// are 32-bit sequence numbers that wrap.
+void load_cargo(const Ref& carrier, std::span<const Ref> objects, std::uint32_t position);
+// Lets go of what messages before `limit` named.
+void drop_cargo(const Ref& carrier, std::uint32_t limit) noexcept;
+[[nodiscard]] bool has_cargo(const Ref& carrier) noexcept;
+
+}  // namespace multiprocessing::memory

@@ -1,0 +1,270 @@
+// Members: forking, joining, reaping.
+//
+//  died …                                         what the others see
+//  maker, before the slot is `starting`           nothing
+//  maker, slot `starting`, before or after fork   a slot whose maker is dead: collect_orphans() takes it; the child,
+//                                                 if there is one, waits at its gate, sees its parent gone and ends
+//  child, before the gate                         a dead child like any other: its guardian reaps it
+//  anyone, in reap_member()                       a slot that is not free yet: reaped again from where it stood
+#include "memory/family.hpp"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "base/error.hpp"
+#include "memory/arena.hpp"
+#include "os/os.hpp"
+#include "sync/spin.hpp"
+
+namespace multiprocessing::memory {
+namespace {
+
+constexpr std::uint32_t gate_open = 1;
+constexpr std::uint32_t gate_abort = 2;
+constexpr std::uint64_t nobody = ~std::uint64_t{0};
+
+std::uint64_t value(const Word& word) { return word.load(std::memory_order_relaxed); }
+
+bool is(const MemberSlot& slot, MemberState state) { return value(slot.state) == static_cast<std::uint64_t>(state); }
+
+void set_state(Transaction& change, MemberSlot& slot, MemberState state) {
+  change.set(slot.state, static_cast<std::uint64_t>(state));
+}
+
+std::uint64_t name_of(Arena& arena, MemberId id) {
+  return std::uint64_t{id} << 32 | (value(arena.member(id).incarnation) & 0xffffffffU);
+}
+
+// Signals wait while a process is half made: a handler that ran in the child would act as its parent.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+void collect_orphans_gated(Arena& arena) noexcept;
+
+std::optional<MemberId> find_free_slot(Arena& arena) {
+  const auto end = static_cast<MemberId>(value(arena.header().members_end));
+  for (MemberId id = 0; id < end; ++id) {
+    if (is(arena.member(id), MemberState::free)) return id;
+  }
+  if (end < arena.header().max_members) return end;
+  return std::nullopt;
+}
+
+// A slot in state `starting` that holds nothing.  Gate held, arena not locked.
+MemberId take_slot(Arena& arena, std::uint64_t maker, std::uint64_t guardian) {
+  for (bool collected = false;; collected = true) {
+    {
+      const Arena::Locked locked(arena);
+      if (const auto id = find_free_slot(arena)) {
+        MemberSlot& slot = arena.member(*id);
+        Transaction change(arena.header());
+        if (*id >= value(arena.header().members_end)) change.set(arena.header().members_end, *id + 1);
+        change.set(slot.incarnation, value(slot.incarnation) + 1);
+        change.set(slot.pid, 0);
+        change.set(slot.limbo, 0);
+        change.set(slot.maker, maker);
+        change.set(slot.guardian, guardian);
+        slot.gate.store(0, std::memory_order_relaxed);
+        set_state(change, slot, MemberState::starting);
+        change.commit();
+        return *id;
+      }
+    }
+    if (collected) {
+      throw Error("too many processes in this family (" + std::to_string(arena.header().max_members) + ")");
+    }
+    collect_orphans_gated(arena);
+  }
+}
+
+void give_slot_back(Arena& arena, MemberId id) noexcept {
+  release_all_of(arena, id);
+  finish_limbo_of(arena, id);
+  const Arena::Locked locked(arena);
+  Transaction change(arena.header());
+  set_state(change, arena.member(id), MemberState::free);
+  change.commit();
+}
+
+// The child will hold what we hold.  Gate held.
+void copy_holds(Arena& arena, MemberId child) {
+  const Arena::Locked locked(arena);
+  const std::uint64_t end = value(arena.header().objects_end);
+  for (std::uint32_t first = 0; first < end; first += 64) {
+    arena.holding_word(child, first).store(value(arena.holding_word(arena.self, first)), std::memory_order_relaxed);
+  }
+}
+
+void record(Arena& arena, MemberId id, pid_t pid, std::uint64_t born_from, std::uint64_t born_until) {
+  const Arena::Locked locked(arena);
+  MemberSlot& slot = arena.member(id);
+  Transaction change(arena.header());
+  change.set(slot.pid, static_cast<std::uint64_t>(pid));
+  change.set(slot.born_from, born_from);
+  change.set(slot.born_until, born_until);
+  set_state(change, slot, MemberState::alive);
+  change.commit();
+}
+
+// (pid, start time), never a bare pid: that may be a stranger's by now.
+bool is_running(const MemberSlot& slot) {
+  static const bool can_look = os::start_ticks(::getpid()) != 0;
+  if (!can_look) return true;  // no /proc here: better to keep a dead one's memory than to take a living one's
+  char state = 0;
+  const std::uint64_t start = os::start_ticks(static_cast<pid_t>(value(slot.pid)), &state);
+  constexpr std::uint64_t rounding = 1;  // of clock ticks
+  return start != 0 && state != 'Z' && state != 'X' && start + rounding >= value(slot.born_from) &&
+         start <= value(slot.born_until) + rounding;
+}
+
+bool is_gone(Arena& arena, std::uint64_t name) {
+  if (name == nobody) return true;
+  const auto id = static_cast<MemberId>(name >> 32);
+  if (name_of(arena, id) != name || is(arena.member(id), MemberState::free)) return true;
+  return is(arena.member(id), MemberState::alive) && !is_running(arena.member(id));
+}
+
+bool is_orphan(Arena& arena, MemberId id) {
+  const MemberSlot& slot = arena.member(id);
+  if (id == arena.self || is(slot, MemberState::free)) return false;
+  if (is(slot, MemberState::starting)) return is_gone(arena, value(slot.maker));
+  return is_gone(arena, value(slot.guardian)) && !is_running(slot);
+}
+
+// The child's side: on until the parent has our pidfd.
+void wait_at_gate(MemberSlot& slot, pid_t parent) {
+  const auto open = [&slot] { return slot.gate.load(std::memory_order_acquire) != 0; };
+  for (sync::Spin spin; !open() && spin.again();) {
+  }
+  while (!open()) {
+    if (::getppid() != parent) ::_exit(127);  // it died in the middle of start()
+    os::futex_wait(slot.gate, 0, os::Deadline::after(std::chrono::milliseconds(100)));
+  }
+  if (slot.gate.load(std::memory_order_acquire) == gate_abort) ::_exit(127);
+}
+
+void open_gate(MemberSlot& slot, std::uint32_t how) {
+  slot.gate.store(how, std::memory_order_release);
+  os::futex_wake(slot.gate, 1);
+}
+
+void collect_orphans_gated(Arena& arena) noexcept {
+  const auto end = static_cast<MemberId>(value(arena.header().members_end));
+  for (MemberId id = 0; id < end; ++id) {
+    if (is_orphan(arena, id)) give_slot_back(arena, id);
+  }
+}
+
+}  // namespace
+
+// A guest copied its handles from a process that may let go of them at any time: what is still there is held from
+// now on in its own name.
+void join_if_guest(Arena& arena) {
+  if (!arena.guest) return;
+  const MemberId id = take_slot(arena, nobody, nobody);
+  const std::uint64_t born = os::start_ticks(::getpid());
+  record(arena, id, ::getpid(), born, born);
+  arena.self = id;
+  arena.guest = false;
+  const Arena::Locked locked(arena);
+  const std::uint64_t end = value(arena.header().objects_end);
+  for (std::uint32_t index = 0; index < end; ++index) {
+    if (arena.counts[index].load(std::memory_order_relaxed) == 0) continue;
+    if (value(arena.object(index).state) != static_cast<std::uint64_t>(ObjectState::alive)) continue;
+    Word& word = arena.holding_word(id, index);
+    word.store(value(word) | std::uint64_t{1} << index % 64, std::memory_order_relaxed);
+  }
+}
+
+Forked fork_member() { return fork_member(self()); }
+
+Forked fork_member(MemberId guardian) {
+  Arena& arena = Arena::get();
+  const std::lock_guard gate(arena.gate);
+  join_if_guest(arena);
+  const MemberId id = take_slot(arena, name_of(arena, arena.self), name_of(arena, guardian));
+  copy_holds(arena, id);
+  MULTIPROCESSING_STEP("member.slot_taken");
+  MemberSlot& slot = arena.member(id);
+  const pid_t parent = ::getpid();
+
+  const SignalsBlocked blocked;
+  arena.forking = true;
+  const std::uint64_t born_from = os::boot_ticks_now();
+  const pid_t pid = os::fork();
+  arena.forking = false;
+  if (pid == 0) {
+    MULTIPROCESSING_STEP("member.child_forked");
+    arena.self = id;
+    wait_at_gate(slot, parent);
+    return Forked{0, id, base::Fd()};
+  }
+  if (pid < 0) {
+    give_slot_back(arena, id);
+    base::throw_os_error("fork", "", -pid);
+  }
+  MULTIPROCESSING_STEP("member.forked");
+  record(arena, id, pid, born_from, os::boot_ticks_now());
+  const int pidfd = os::pidfd_open(pid);
+  if (pidfd < 0) {
+    open_gate(slot, gate_abort);
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    give_slot_back(arena, id);
+    base::throw_os_error("pidfd_open", "", -pidfd);
+  }
+  MULTIPROCESSING_STEP("member.before_gate");
+  open_gate(slot, gate_open);
+  return Forked{pid, id, base::Fd(pidfd)};
+}
+
+void reap_member(MemberId member) noexcept {
+  Arena& arena = Arena::get();
+  const std::lock_guard gate(arena.gate);
+  if (arena.guest || is(arena.member(member), MemberState::free)) return;
+  give_slot_back(arena, member);
+}
+
+void collect_orphans() noexcept {
+  Arena& arena = Arena::get();
+  const std::lock_guard gate(arena.gate);
+  if (!arena.guest) collect_orphans_gated(arena);
+}
+
+MemberId self() {
+  Arena& arena = Arena::get();
+  const std::lock_guard gate(arena.gate);
+  join_if_guest(arena);
+  return arena.self;
+}
+
+pid_t family_root() { return static_cast<pid_t>(Arena::get().header().root_pid); }
+
+Stats stats() {
+  Arena& arena = Arena::get();
+  const Arena::Locked locked(arena);
+  Stats result;
+  const auto end = static_cast<MemberId>(value(arena.header().members_end));
+  for (MemberId id = 0; id < end; ++id) result.members += !is(arena.member(id), MemberState::free);
+  result.objects = value(arena.header().objects_alive);
+  result.heap_bytes = value(arena.header().heap_used);
+  return result;
+}
+
+}  // namespace multiprocessing::memory

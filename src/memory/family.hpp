@@ -1,0 +1,51 @@
+// The process family: who is in it, and what each member holds.
+//
+// A program and every process it starts through this library are one family with one arena (memory/arena.hpp).  Each
+// member owns a slot; a bitmap per slot says which objects that member holds.  Nothing else is stored about
+// liveness: an object is alive while a bit of a living member, or a pin of a message on its way, names it.  So a
+// death is undone by clearing one bitmap, and that can be repeated from anywhere it was cut short.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/fd.hpp"
+
+namespace multiprocessing::memory {
+
+using MemberId = std::uint32_t;
+
+struct Forked {
+  pid_t pid = 0;        // 0 in the child
+  MemberId member = 0;  // the child's slot, on both sides
+  base::Fd pidfd;       // in the parent: polls readable once the child has ended
+};
+
+// The one way in which this library forks.  The child holds what the calling process holds, and returns from here
+// only when the parent has the child's pidfd: nobody who reaps with waitpid(-1) can come between.  A child whose
+// parent dies before that ends at once.  `guardian`: whose duty it is to call reap_member() after the child's death;
+// by default the caller's.
+// Throws OsError; nothing is half-made then.
+Forked fork_member();
+Forked fork_member(MemberId guardian);
+
+// A member has died and was reaped: gives back its slot and all it held.  Called by its guardian.  Idempotent for
+// one (slot, incarnation): fork_member() never hands out a slot that is not reaped.
+void reap_member(MemberId member) noexcept;
+
+// Reaps members whose guardians are dead too.  Runs by itself when slots or memory run short.
+void collect_orphans() noexcept;
+
+[[nodiscard]] MemberId self();         // this process's slot; makes the arena on first use
+[[nodiscard]] pid_t family_root();     // pid of the member that made the arena
+
+struct Stats {                         // a snapshot for tests and reports
+  std::size_t members = 0;             // slots in use
+  std::size_t objects = 0;             // objects alive
+  std::size_t heap_bytes = 0;          // bytes of heap in use by objects and their blocks
+};
+[[nodiscard]] Stats stats();
+
+}  // namespace multiprocessing::memory

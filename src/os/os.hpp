@@ -1,0 +1,69 @@
+// The contract with the kernel: every system call that the layers above make for shared memory, waiting and
+// processes goes through here, so that the testing build can make each of them fail (os/faults.hpp).
+//
+// Results: a count, a descriptor or 0; a failure is the negative errno.  Nothing here throws or allocates, and
+// nothing repeats a call after EINTR unless it says so: callers wait in loops that look again.
+#pragma once
+
+#include <poll.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "multiprocessing/detail/deadline.hpp"
+#include "os/faults.hpp"
+
+namespace multiprocessing::os {
+
+using detail::Deadline;
+
+// --- futex: shared between processes, absolute monotonic deadline ------------------------------------------------
+// 0 woken, -EAGAIN word != expected, -ETIMEDOUT, -EINTR.
+int futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, Deadline deadline) noexcept;
+int futex_wake(std::atomic<std::uint32_t>& word, int waiters) noexcept;
+
+// --- memory -------------------------------------------------------------------------------------------------------
+int memfd_create(const char* name) noexcept;                       // CLOEXEC, sealable
+int set_size(int fd, std::uint64_t bytes) noexcept;                // -EFBIG instead of a deadly SIGXFSZ
+int seal_size(int fd) noexcept;                                    // no shrinking, no growing, no more seals
+int map_shared(int fd, std::size_t bytes, void** where) noexcept;  // guard page on either side, not in core dumps
+int map_shared_anonymous(std::size_t bytes, void** where) noexcept;
+int map_private_sparse(std::size_t bytes, void** where) noexcept;
+void unmap(void* where, std::size_t bytes) noexcept;
+void unmap_guarded(void* where, std::size_t bytes) noexcept;       // counterpart of map_shared
+int discard(void* where, std::size_t bytes) noexcept;              // gives shared pages back; they read as zero
+int populate(void* where, std::size_t bytes) noexcept;             // -ENOMEM now instead of SIGBUS later
+std::uint64_t physical_memory() noexcept;
+inline constexpr std::size_t page_bytes = 4096;
+
+// --- processes ----------------------------------------------------------------------------------------------------
+pid_t fork() noexcept;                      // the C library's fork: raw clone leaves stale tids in robust locks
+int pidfd_open(pid_t pid) noexcept;         // CLOEXEC
+int pidfd_signal(int pidfd, int signal) noexcept;
+struct Ending {                             // how a process ended
+  bool known = false;                       // false: someone else reaped it
+  int status = 0;                           // exit code, or -N: killed by signal N
+};
+// 0 and `ending` filled when the child of this pidfd has ended and was reaped just now; -EAGAIN: it still runs;
+// -ECHILD: someone else reaped it (or SIGCHLD is ignored).  Never blocks.
+int reap(int pidfd, Ending& ending) noexcept;
+int poll(std::span<pollfd> fds, Deadline deadline) noexcept;  // number ready; repeats after EINTR
+// True when the process of this pidfd has ended (or does by then).  Repeats after EINTR.
+bool wait_ended(int pidfd, Deadline deadline) noexcept;
+int set_parent_death_signal(int signal) noexcept;  // follows the *thread* that forked: see process/
+int set_subreaper() noexcept;                      // orphans below this process become its children
+// Start time of a process in clock ticks since boot, its state letter in `state`; 0: no such process.
+std::uint64_t start_ticks(pid_t pid, char* state = nullptr) noexcept;
+std::uint64_t boot_ticks_now() noexcept;           // the same clock, now
+int available_cpus() noexcept;                     // affinity and cgroup quota, whichever is smaller; at least 1
+
+// --- messages between related processes -----------------------------------------------------------------------------
+int message_socketpair(int fds[2]) noexcept;       // SOCK_SEQPACKET, CLOEXEC, non-blocking
+int send_message(int fd, const void* data, std::size_t bytes) noexcept;  // whole or not; -EAGAIN; no SIGPIPE
+int receive_message(int fd, void* data, std::size_t bytes) noexcept;     // 0: the other side is gone; -EAGAIN
+
+}  // namespace multiprocessing::os

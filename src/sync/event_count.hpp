@@ -1,0 +1,83 @@
+// EventCount: "something has changed, look again", in one 32-bit word of shared memory.
+//
+//   waiter                                      notifier
+//     ticket = events.prepare();                  change the state (its own commit store);
+//     if (state is right) proceed;                events.notify();
+//     events.wait(ticket, deadline);
+//     look again
+//
+//   word:  | change number : 31 | somebody sleeps : 1 |
+//
+//  died at …                         what the others see
+//  waiter, before prepare's store     nothing
+//  waiter, after it                   the bit set: one needless wake-up, which clears it
+//  notifier, before notify            sleepers look again within `look_again` (100 ms) and find the state changed
+//  notifier, between word and wake    the same
+//
+// A wake-up is never what makes the protocol right: it only makes it fast.  Everybody is woken, for a single
+// wake-up could go to a process that is dying.  There is no count of waiters, which a death would leave wrong.
+// Threads and processes alike; no signals' safety problem: notify() may run in a signal handler.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+#include "multiprocessing/detail/deadline.hpp"
+
+namespace multiprocessing::sync {
+
+using detail::Deadline;
+
+class EventCount {
+ public:
+  using Ticket = std::uint32_t;
+  static constexpr std::chrono::milliseconds look_again{100};
+
+  // Announces a sleeper.  The caller must look at the state after this and before wait().
+  [[nodiscard]] Ticket prepare() noexcept;
+  // Returns after a notify() that followed prepare(), at the deadline, after `look_again`, or for no reason.
+  void wait(Ticket ticket, Deadline deadline) noexcept;
+  // Call after the change was stored, outside of locks.  Costs a fence and a load when nobody sleeps.
+  void notify() noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // sync(event-count): pairs with prepare()
+    if (word_.load(std::memory_order_relaxed) & sleeping) wake();
+  }
+
+  // Waits until `ready()` holds or the deadline passes; spins first.  Returns the last ready().
+  template <class Ready>
+  bool wait_until(Ready ready, Deadline deadline);
+
+ private:
+  static constexpr std::uint32_t sleeping = 1;
+  void wake() noexcept;
+  std::atomic<std::uint32_t> word_{0};
+};
+
+static_assert(sizeof(EventCount) == 4 && std::atomic<std::uint32_t>::is_always_lock_free);
+
+}  // namespace multiprocessing::sync
+
+#include "sync/spin.hpp"
+
+namespace multiprocessing::sync {
+
+template <class Ready>
+bool EventCount::wait_until(Ready ready, Deadline deadline) {
+  if (ready()) return true;
+  if (deadline.is_over()) return false;
+  for (Spin spin; spin.again();) {
+    if (ready()) {
+      spin.paid_off();
+      return true;
+    }
+  }
+  for (;;) {
+    const Ticket ticket = prepare();
+    if (ready()) return true;
+    if (deadline.is_over()) return false;
+    wait(ticket, deadline);
+  }
+}
+
+}  // namespace multiprocessing::sync

@@ -1,0 +1,91 @@
+#include "sync/robust_lock.hpp"
+
+#include <time.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+
+#include "os/faults.hpp"
+#include "sync/spin.hpp"
+
+#if defined(__SANITIZE_THREAD__)
+#define MULTIPROCESSING_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MULTIPROCESSING_TSAN 1
+#endif
+#endif
+
+namespace multiprocessing::sync {
+namespace {
+
+constexpr std::chrono::milliseconds slice{20};
+
+int timed_lock(pthread_mutex_t& mutex, Deadline until) noexcept {
+#ifdef MULTIPROCESSING_TSAN
+  // ThreadSanitizer does not know pthread_mutex_clocklock and reports false races; it knows timedlock.
+  const auto wall = std::chrono::system_clock::now() + (until.when() - Deadline::Clock::now());
+  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(wall.time_since_epoch()).count();
+  const timespec at{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
+  return pthread_mutex_timedlock(&mutex, &at);
+#else
+  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(until.when().time_since_epoch()).count();
+  const timespec at{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
+  return pthread_mutex_clocklock(&mutex, CLOCK_MONOTONIC, &at);
+#endif
+}
+
+}  // namespace
+
+RobustLock::RobustLock() noexcept {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  pthread_mutex_init(&mutex_, &attributes);
+  pthread_mutexattr_destroy(&attributes);
+}
+
+Acquired RobustLock::acquire(Deadline deadline) noexcept {
+  switch (pthread_mutex_trylock(&mutex_)) {
+    case 0:
+      return Acquired::normally;
+    case EOWNERDEAD:
+      pthread_mutex_consistent(&mutex_);
+      MULTIPROCESSING_STEP("lock.taken_from_dead_owner");
+      return Acquired::from_dead_owner;
+    default:
+      return acquire_contended(deadline);
+  }
+}
+
+Acquired RobustLock::acquire_contended(Deadline deadline) noexcept {
+  const auto verdict = [this](int error) {
+    if (error == EOWNERDEAD) pthread_mutex_consistent(&mutex_);
+    return error == EOWNERDEAD ? Acquired::from_dead_owner : Acquired::normally;
+  };
+  for (Spin spin; spin.again();) {
+    const int error = pthread_mutex_trylock(&mutex_);
+    if (error == EBUSY) continue;
+    if (error == 0 || error == EOWNERDEAD) {
+      spin.paid_off();
+      return verdict(error);
+    }
+  }
+  for (;;) {
+    const int error = timed_lock(mutex_, deadline.at_most(slice));
+    if (error == 0 || error == EOWNERDEAD) return verdict(error);
+    // ENOTRECOVERABLE cannot be: every taker marks the lock consistent.  Scribbled memory could make it so, or
+    // EINVAL; then there is no lock any more and going on without one would lose items: stop here.
+    if (error != ETIMEDOUT) std::abort();
+    if (deadline.is_over()) return Acquired::timed_out;
+  }
+}
+
+void RobustLock::release() noexcept {
+  MULTIPROCESSING_STEP("lock.before_release");
+  pthread_mutex_unlock(&mutex_);
+}
+
+}  // namespace multiprocessing::sync
