@@ -75,8 +75,14 @@ void finish_limbo_of(Arena& arena, MemberId member) noexcept;
 // Allocates a run owned by `owner` and stores its offset in `where`, in one change; does nothing when `where` is
 // not 0 any more (someone else was faster).  `where` lies in the arena.  Throws OsError(ENOMEM).
 void allocate_run(const Ref& owner, Word& where, std::size_t bytes);
-// The reverse: takes the run that `where` names (nothing when 0), stores 0 there, gives its memory back.
-void free_run(Word& where);
+// In one change stores `next` in `where` and takes the run it named (if any) away from its owner into this
+// process's limbo; finish_limbo() then gives the memory back, which takes longer and needs no lock of the caller's.
+void replace_run(Word& where, std::uint64_t next);
+void finish_limbo();
+inline void free_run(Word& where) {
+  replace_run(where, 0);
+  finish_limbo();
+}
 [[nodiscard]] std::size_t run_bytes(std::uint64_t offset);
 
 // A message at `position` of `carrier` names these objects: they stay alive until drop_cargo() passes it.  Positions

@@ -6,7 +6,7 @@
 //  in let_go(), before commit                   the hold is still there: reaped
 //  in let_go(), after commit, as the last       a dying object under the dead one's bit: the reaper destroys on
 //  in destroy(), at any point                   the same: each step frees one thing in one transaction
-//  in free_run(), after the run is in limbo     the reaper finds it in the slot's limbo and frees it
+//  in replace_run(), after the run is in limbo  the reaper finds it in the slot's limbo and frees it
 //  in load_cargo(), before the message is out   pins that go when the carrier's consumers pass that position
 #include <algorithm>
 #include <cstring>
@@ -291,22 +291,27 @@ void allocate_run(const Ref& owner, Word& where, std::size_t bytes) {
   change.commit();
 }
 
-void free_run(Word& where) {
+void replace_run(Word& where, std::uint64_t next) {
   Arena& arena = Arena::get();
   const std::lock_guard gate(arena.gate);
   join_if_guest(arena);
-  {
-    const Arena::Locked locked(arena);
-    const std::uint64_t run = value(where);
-    if (run == 0) return;
-    Heap heap = arena.heap();
-    Transaction change(arena.header());
+  finish_own_limbo(arena);  // one run at a time: another thread may have left one there
+  const Arena::Locked locked(arena);
+  const std::uint64_t run = value(where);
+  Heap heap = arena.heap();
+  Transaction change(arena.header());
+  change.set(where, next);
+  if (run != 0) {
     heap.unlink_run(change, arena.object(heap.run_owner(run)).runs, run);
-    change.set(where, 0);
     change.set(arena.member(arena.self).limbo, run);
-    change.commit();
   }
-  finish_own_limbo(arena);
+  change.commit();
+}
+
+void finish_limbo() {
+  Arena& arena = Arena::get();
+  const std::lock_guard gate(arena.gate);
+  if (!arena.guest) finish_own_limbo(arena);
 }
 
 std::size_t run_bytes(std::uint64_t offset) { return Arena::get().heap().run_bytes(offset); }

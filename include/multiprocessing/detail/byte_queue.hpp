@@ -1,0 +1,65 @@
+// ByteQueue: the queue of messages (runs of bytes and the handles they name) below Queue<T>.  Layer: channel.
+// The protocol, its layout and its table of deaths are in src/channel/byte_queue.cpp and docs/formats/queue.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/detail/deadline.hpp"
+#include "multiprocessing/detail/ref.hpp"
+
+namespace multiprocessing::channel {
+
+using detail::Deadline;
+
+struct Message {
+  std::span<const std::byte> bytes;
+  std::span<const memory::Ref> handles;
+};
+
+// Where taken messages go.  Only accept() runs while the queue's lock is held: it copies, and nothing else.
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+  [[nodiscard]] virtual std::size_t room() const noexcept = 0;  // bytes that accept() can take without allocating
+  virtual void reserve(std::size_t bytes) = 0;                  // makes room for a message; may allocate, may throw
+  virtual void accept(std::span<const std::byte> bytes) noexcept = 0;
+  virtual void accept_handles(std::vector<memory::Ref> handles) noexcept = 0;
+};
+
+struct PutOutcome {
+  std::size_t done = 0;  // messages that are in the queue now, the first ones of those given
+  bool closed = false;
+};
+struct TakeOutcome {
+  std::size_t done = 0;
+  bool closed = false;  // closed and empty: nothing will come any more
+};
+
+class ByteQueue {
+ public:
+  // `type`: a fingerprint of the item type, checked when a handle arrives in another process.
+  ByteQueue(std::size_t maxsize, std::uint64_t type);
+  ByteQueue(memory::Ref ref, std::uint64_t type);  // throws TypeMismatch
+  explicit ByteQueue(memory::Ref empty) noexcept : ref_(std::move(empty)) {}
+
+  // Puts messages in order until all are in, the deadline passes or the queue is closed.  Throws OsError(ENOMEM);
+  // those already in stay in.  Handles are allowed for single messages only.
+  PutOutcome put(std::span<const Message> messages, Deadline deadline) const;
+  // Waits for the first message, then takes up to `most` that are there.
+  TakeOutcome take(Receiver& receiver, std::size_t most, Deadline deadline) const;
+
+  void close() const;
+  [[nodiscard]] bool closed() const noexcept;
+  [[nodiscard]] std::size_t size() const noexcept;
+  [[nodiscard]] std::size_t maxsize() const noexcept;
+  [[nodiscard]] const memory::Ref& ref() const noexcept { return ref_; }
+
+ private:
+  memory::Ref ref_;
+};
+
+}  // namespace multiprocessing::channel

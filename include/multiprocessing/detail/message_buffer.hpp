@@ -1,0 +1,107 @@
+// Buffers of the channels' templates: where a taken message goes before it becomes a value.  Layer: channel.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/detail/archive_bytes.hpp"
+#include "multiprocessing/detail/byte_queue.hpp"
+
+namespace multiprocessing::channel {
+
+// Collects messages end to end; uninitialised memory that is kept for the next time.
+class MessageBuffer final : public Receiver {
+ public:
+  // Room for this many messages: accept() may not allocate.
+  void expect(std::size_t messages) {
+    size_ = 0;
+    ends_.clear();
+    ends_.reserve(messages);
+  }
+  [[nodiscard]] std::size_t room() const noexcept override {
+    return ends_.size() < ends_.capacity() ? capacity_ - size_ : 0;
+  }
+  void reserve(std::size_t bytes) override {  // nothing is kept yet when it is called
+    if (bytes < smallest) bytes = smallest;
+    data_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+    capacity_ = bytes;
+  }
+  void accept(std::span<const std::byte> bytes) noexcept override {
+    if (!bytes.empty()) std::memcpy(data_.get() + size_, bytes.data(), bytes.size());
+    size_ += bytes.size();
+    ends_.push_back(size_);
+  }
+  void accept_handles(std::vector<memory::Ref> handles) noexcept override {
+    for (memory::Ref& handle : handles) handles_.push_back(std::move(handle));
+  }
+  [[nodiscard]] std::span<const std::byte> message(std::size_t i) const noexcept {
+    const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
+    return {data_.get() + begin, ends_[i] - begin};
+  }
+  // Values are made: their handles hold for themselves now, and large memory goes back.
+  void done() noexcept {
+    handles_.clear();
+    if (capacity_ > largest_kept) {
+      data_.reset();
+      capacity_ = 0;
+    }
+  }
+
+ private:
+  static constexpr std::size_t smallest = std::size_t{4} << 10;
+  static constexpr std::size_t largest_kept = std::size_t{1} << 20;
+  std::unique_ptr<std::byte[]> data_;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+  std::vector<std::size_t> ends_;
+  std::vector<memory::Ref> handles_;
+};
+
+// A bulk value (codec::is_bulk) is filled straight from shared memory.
+template <class T, auto Reserve, auto Assign>
+class BulkReceiver final : public Receiver {
+ public:
+  explicit BulkReceiver(T& value) noexcept : value_(value) {}
+  [[nodiscard]] std::size_t room() const noexcept override {
+    return value_.capacity() * sizeof(typename T::value_type);
+  }
+  void reserve(std::size_t bytes) override { Reserve(value_, bytes); }
+  void accept(std::span<const std::byte> bytes) noexcept override { Assign(value_, bytes); }
+  void accept_handles(std::vector<memory::Ref>) noexcept override {}
+
+ private:
+  T& value_;
+};
+
+// The calling thread's reusable object, or a fresh one while that is in use further up the stack (a serializer of
+// the user's may itself put or get).
+template <class T>
+class Scratch {
+ public:
+  Scratch() : borrowed_(!std::exchange(in_use(), true)), own_(borrowed_ ? nullptr : std::make_unique<T>()) {}
+  ~Scratch() {
+    if (borrowed_) in_use() = false;
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T& operator*() noexcept { return borrowed_ ? kept() : *own_; }
+  T* operator->() noexcept { return &**this; }
+
+ private:
+  static bool& in_use() noexcept {
+    thread_local bool used = false;
+    return used;
+  }
+  static T& kept() noexcept {
+    thread_local T object;
+    return object;
+  }
+  bool borrowed_;
+  std::unique_ptr<T> own_;
+};
+
+}  // namespace multiprocessing::channel

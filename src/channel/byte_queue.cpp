@@ -1,0 +1,495 @@
+// The queue's protocol.
+//
+// Invariants
+//   1. Producers exclude each other by one robust lock, consumers by another; a producer and a consumer never wait
+//      for each other's lock.  What a side writes is valid at every instruction.
+//   2. Each operation commits by a single store.  Nothing is repaired after a death, except that mirrors (puts,
+//      takes) and tail_segment are brought up to date by whoever comes next.
+//   3. Ring space between head and tail belongs to consumers, the rest to producers; only the store that moves a
+//      cursor hands it over.
+//   4. A segment is freed only when head_segment and tail_segment both have left it, in one transaction with the
+//      store that makes head_segment leave it.
+//
+//  put        died …                             what the others see
+//   1 copy     while writing record               nothing: tail has not moved
+//   2 commit   after storing tail                 the message; `puts` lags until the next put or get of size
+//   3 mirror   after storing puts                 the message
+//   4 notify   before waking sleepers             the message, at the latest after EventCount::look_again
+//  link (no room in the ring)
+//   1 spare    after allocating                   a spare segment, used by the next producer that needs one
+//   2 commit   after storing next                 a new empty segment; tail_segment is moved on by whoever comes next,
+//                                                 a producer or the consumer that wants to leave the old segment
+//   3 tail     after storing tail_segment         spare == tail_segment: the next producer clears spare
+//  get
+//   1 copy     while reading the record           nothing: head has not moved, the next consumer gets the message
+//   2 commit   after storing head                 the message went with the dead consumer (promise 2)
+//   3 mirror   before storing takes               a bounded queue looks fuller by what died; the next consumer, or the
+//                                                 producer that finds it full, sets it right
+//   4 leave    head_segment moved, not yet freed  the run is in the dead one's limbo, freed with its other holds
+//
+// A message with handles is first loaded as cargo (memory/arena.hpp) and then committed; a consumer takes hold of the
+// handles before it commits.  So what they name is held by somebody at every instant.
+#include "multiprocessing/detail/byte_queue.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "base/error.hpp"
+#include "channel/queue_layout.hpp"
+#include "memory/arena.hpp"
+#include "os/os.hpp"
+
+namespace multiprocessing::channel {
+namespace {
+
+using memory::Arena;
+using memory::Ref;
+using sync::Acquired;
+
+constexpr std::size_t first_segment = std::size_t{64} << 10;
+constexpr std::size_t largest_ring = std::size_t{64} << 20;   // a segment beyond it carries a single message
+constexpr std::size_t populate_from = std::size_t{1} << 20;   // messages whose memory is secured before the copy
+// A lock is held for the length of one copy; even an operation that does not wait gives it this long.
+constexpr std::chrono::milliseconds lock_patience{100};
+
+std::uint64_t value(const Word& word) { return word.load(std::memory_order_relaxed); }
+
+QueueHeader& header_of(const Ref& ref) { return *static_cast<QueueHeader*>(ref.address()); }
+
+Segment& segment_at(std::uint64_t offset) { return *static_cast<Segment*>(Arena::get().at(offset, ring_at)); }
+
+std::byte* ring_of(Segment& segment) { return reinterpret_cast<std::byte*>(&segment) + ring_at; }
+
+std::uint64_t& word_at(Segment& segment, std::uint32_t position) {
+  return *reinterpret_cast<std::uint64_t*>(ring_of(segment) + position * unit);
+}
+
+[[noreturn]] void throw_damaged(const char* what) {
+  throw Error(std::string("queue is damaged: ") + what + " (a process of this family has written where it should not)");
+}
+
+Deadline for_lock(Deadline deadline) {
+  const Deadline patience = Deadline::after(lock_patience);
+  return deadline.when() < patience.when() ? patience : deadline;
+}
+
+// The lock, or nothing when the deadline passed first.
+class Side {
+ public:
+  Side(sync::RobustLock& lock, Deadline deadline) noexcept
+      : lock_(lock), held_(lock.acquire(for_lock(deadline)) != Acquired::timed_out) {}
+  ~Side() { release(); }
+  Side(const Side&) = delete;
+  Side& operator=(const Side&) = delete;
+  [[nodiscard]] bool held() const noexcept { return held_; }
+  void release() noexcept {
+    if (std::exchange(held_, false)) lock_.release();
+  }
+
+ private:
+  sync::RobustLock& lock_;
+  bool held_;
+};
+
+std::size_t record_units(const Message& message) {
+  return 1 + message.handles.size() + (message.bytes.size() + unit - 1) / unit;
+}
+
+// --- producers ----------------------------------------------------------------------------------------------------
+
+// Makes `segment` an empty ring whose next message has this number.
+void format(Segment& segment, std::size_t run_bytes, std::uint32_t number) {
+  segment.capacity = (run_bytes - ring_at) / unit;
+  const std::uint64_t start = Cursor{number, 0}.word();
+  segment.tail.store(start, std::memory_order_relaxed);
+  segment.head_seen.store(start, std::memory_order_relaxed);
+  segment.head.store(start, std::memory_order_relaxed);
+  segment.tail_seen.store(start, std::memory_order_relaxed);
+  segment.next.store(0, std::memory_order_relaxed);
+}
+
+class Producer {  // lives while the producers' lock is held
+ public:
+  explicit Producer(const Ref& ref) : ref_(ref), header_(header_of(ref)), segment_(&catch_up()) {
+    tail_ = Cursor::of(value(segment_->tail));
+  }
+
+  [[nodiscard]] bool closed() const noexcept { return value(header_.closed) != 0; }
+
+  // How many more messages the bound allows.
+  [[nodiscard]] std::size_t allowance() noexcept {
+    if (header_.maxsize == 0) return ~std::size_t{0};
+    const auto used = [this] { return tail_.number - static_cast<std::uint32_t>(value(header_.takes_seen)); };
+    if (used() >= header_.maxsize) {
+      header_.takes_seen.store(header_.takes.load(std::memory_order_acquire), std::memory_order_relaxed);
+    }
+    return used() >= header_.maxsize ? 0 : header_.maxsize - used();
+  }
+
+  // Copies the message behind those written before; not visible until commit().
+  void write(const Message& message) {
+    const std::size_t units = record_units(message);
+    if (!fits(units)) {
+      commit();
+      link(units, message.bytes.size());
+    }
+    // fits() has decided whether the record starts here or at the beginning.
+    if (segment_->capacity - tail_.position < units) {
+      if (tail_.position != segment_->capacity) word_at(*segment_, tail_.position) = wrap_mark;
+      tail_.position = 0;
+    }
+    word_at(*segment_, tail_.position) =
+        std::uint64_t{message.handles.size()} << length_bits | std::uint64_t{message.bytes.size()};
+    std::byte* to = ring_of(*segment_) + (tail_.position + 1) * unit;
+    for (const Ref& handle : message.handles) {
+      const std::uint64_t id = handle.id();
+      std::memcpy(to, &id, sizeof id);
+      to += sizeof id;
+    }
+    if (!message.bytes.empty()) std::memcpy(to, message.bytes.data(), message.bytes.size());
+    if (!message.handles.empty()) memory::load_cargo(ref_, message.handles, tail_.number);
+    tail_.position += static_cast<std::uint32_t>(units);
+    tail_.number += 1;
+    MULTIPROCESSING_STEP("queue.put.copied");
+  }
+
+  void commit() noexcept {
+    segment_->tail.store(tail_.word(), std::memory_order_release);  // sync(record): pairs with Consumer::look()
+    MULTIPROCESSING_STEP("queue.put.committed");
+    header_.puts.store(tail_.number, std::memory_order_relaxed);
+    MULTIPROCESSING_STEP("queue.put.mirrored");
+  }
+
+ private:
+  // Where producers are; finishes the link that a dead one has begun.
+  Segment& catch_up() {
+    Segment* segment = &segment_at(value(header_.tail_segment));
+    if (const std::uint64_t next = segment->next.load(std::memory_order_acquire)) {
+      header_.tail_segment.store(next, std::memory_order_release);
+      segment = &segment_at(next);
+    }
+    if (value(header_.spare) == value(header_.tail_segment)) header_.spare.store(0, std::memory_order_relaxed);
+    return *segment;
+  }
+
+  [[nodiscard]] bool fits(std::size_t units) {
+    if (segment_->capacity * unit > largest_ring) {  // for one message, then never again
+      return tail_.position == 0 && units < segment_->capacity;
+    }
+    if (fits_before(Cursor::of(value(segment_->head_seen)), units)) return true;
+    const std::uint64_t head = segment_->head.load(std::memory_order_acquire);  // sync(space): pairs with Consumer
+    if (head == value(segment_->head_seen)) return false;
+    segment_->head_seen.store(head, std::memory_order_relaxed);
+    return fits_before(Cursor::of(head), units);
+  }
+
+  [[nodiscard]] bool fits_before(Cursor head, std::size_t units) const {
+    if (head.position > segment_->capacity) throw_damaged("head");
+    if (head.position > tail_.position) return head.position - tail_.position > units;
+    const std::size_t to_end = segment_->capacity - tail_.position;
+    // A record that reaches the very end is followed by one at 0, so head must not be there.
+    if (to_end >= units && (to_end > units || head.position > 0)) return true;
+    return head.position > units;
+  }
+
+  void link(std::size_t units, std::size_t message_bytes) {
+    const std::size_t wanted = segment_bytes(units);
+    if (value(header_.spare) != 0 && memory::run_bytes(value(header_.spare)) < wanted) memory::free_run(header_.spare);
+    if (value(header_.spare) == 0) memory::allocate_run(ref_, header_.spare, wanted);
+    MULTIPROCESSING_STEP("queue.link.allocated");
+    const std::uint64_t offset = value(header_.spare);
+    Segment& fresh = segment_at(offset);
+    if (message_bytes >= populate_from) {
+      if (const int error = os::populate(&fresh, ring_at + units * unit); error < 0) {
+        memory::free_run(header_.spare);
+        base::throw_os_error("secure " + std::to_string(message_bytes) + " bytes for", "a queue item", -error);
+      }
+    }
+    format(fresh, memory::run_bytes(offset), tail_.number);
+    MULTIPROCESSING_STEP("queue.link.formatted");
+    segment_->next.store(offset, std::memory_order_release);  // sync(link): pairs with Consumer::leave_if_done()
+    MULTIPROCESSING_STEP("queue.link.committed");
+    header_.tail_segment.store(offset, std::memory_order_release);
+    MULTIPROCESSING_STEP("queue.link.tail_moved");
+    header_.spare.store(0, std::memory_order_relaxed);
+    segment_ = &fresh;
+    tail_.position = 0;
+  }
+
+  // Twice the ring so far, room for several such messages, but no ring beyond largest_ring.
+  [[nodiscard]] std::size_t segment_bytes(std::size_t units) const {
+    const std::size_t record = ring_at + (units + 1) * unit;
+    const std::size_t before = ring_at + segment_->capacity * unit;
+    const std::size_t several = std::bit_ceil(4 * record);
+    if (several > largest_ring) return record;  // rounded up to a power of two of pages
+    return std::min(largest_ring, std::max(several, 2 * std::min(before, largest_ring / 2)));
+  }
+
+  const Ref& ref_;
+  QueueHeader& header_;
+  Segment* segment_;
+  Cursor tail_;
+};
+
+// --- consumers ----------------------------------------------------------------------------------------------------
+
+class Consumer {  // lives while the consumers' lock is held
+ public:
+  explicit Consumer(const Ref& ref) : header_(header_of(ref)), segment_(&segment_at(value(header_.head_segment))) {
+    head_ = Cursor::of(value(segment_->head));
+    header_.takes.store(head_.number, std::memory_order_release);  // what a dead one may have left behind
+  }
+
+  struct Record {
+    std::span<const std::byte> bytes;
+    const std::uint64_t* handles = nullptr;
+    std::size_t handle_count = 0;
+    std::uint32_t next_position = 0;
+  };
+
+  // The next record; false when there is none.
+  [[nodiscard]] bool look(Record& record) {
+    while (head_.word() == value(segment_->tail_seen)) {
+      const std::uint64_t tail = segment_->tail.load(std::memory_order_acquire);  // sync(record): pairs with commit()
+      segment_->tail_seen.store(tail, std::memory_order_relaxed);
+      if (tail != head_.word()) break;
+      if (!leave_if_done()) return false;
+    }
+    if (head_.position >= segment_->capacity || word_at(*segment_, head_.position) >= wrap_mark) head_.position = 0;
+    const std::uint64_t word = word_at(*segment_, head_.position);
+    const std::uint64_t length = word & longest_message;
+    record.handle_count = word >> length_bits;
+    const std::uint64_t units = 1 + record.handle_count + (length + unit - 1) / unit;
+    if (units > segment_->capacity - head_.position) throw_damaged("record");
+    record.handles = &word_at(*segment_, head_.position) + 1;
+    record.bytes = {ring_of(*segment_) + (head_.position + 1 + record.handle_count) * unit, length};
+    record.next_position = head_.position + static_cast<std::uint32_t>(units);
+    return true;
+  }
+
+  // The record that look() gave is taken; not so for the others until commit().
+  void pass(const Record& record) noexcept {
+    head_.position = record.next_position;
+    head_.number += 1;
+    MULTIPROCESSING_STEP("queue.get.copied");
+  }
+
+  void commit() noexcept {
+    segment_->head.store(head_.word(), std::memory_order_release);  // sync(space): pairs with Producer::fits()
+    MULTIPROCESSING_STEP("queue.get.committed");
+    header_.takes.store(head_.number, std::memory_order_release);
+    MULTIPROCESSING_STEP("queue.get.mirrored");
+    // The only message of a segment of its own: nobody writes there again, its memory goes back at once.
+    if (segment_->capacity * unit > largest_ring) {
+      os::discard(ring_of(*segment_) + memory::page_bytes - ring_at, segment_->capacity * unit + ring_at - memory::page_bytes);
+    }
+  }
+
+  [[nodiscard]] std::uint32_t number() const noexcept { return head_.number; }
+  [[nodiscard]] bool left_a_segment() const noexcept { return left_; }
+
+  // Words that change when something may have come; for spinning without the lock.  They may be freed meanwhile:
+  // then they read as something else, which is a change.
+  [[nodiscard]] const Word& tail_word() const noexcept { return segment_->tail; }
+
+ private:
+  // Goes on to the next segment once this one is used up for good.
+  bool leave_if_done() {
+    const std::uint64_t next = segment_->next.load(std::memory_order_acquire);  // sync(link): pairs with link()
+    if (next == 0) return false;
+    // Nothing is written here after the link; what was written before it is visible now.
+    const std::uint64_t tail = segment_->tail.load(std::memory_order_acquire);
+    segment_->tail_seen.store(tail, std::memory_order_relaxed);
+    if (tail != head_.word()) return true;
+    std::uint64_t old = value(header_.head_segment);
+    header_.tail_segment.compare_exchange_strong(old, next, std::memory_order_acq_rel);  // for a producer that died
+    memory::replace_run(header_.head_segment, next);
+    MULTIPROCESSING_STEP("queue.get.left_segment");
+    left_ = true;
+    segment_ = &segment_at(next);
+    head_ = Cursor::of(value(segment_->head));
+    return true;
+  }
+
+  QueueHeader& header_;
+  Segment* segment_;
+  Cursor head_;
+  bool left_ = false;
+};
+
+// A producer that finds the queue full makes sure that this is not the lag of a consumer that died.
+void refresh_takes(const Ref& ref) {
+  const Side side(header_of(ref).consumers, Deadline::passed());
+  if (side.held()) Consumer{ref};
+}
+
+std::vector<Ref> take_hold(const Consumer::Record& record) {
+  std::vector<Ref> handles;
+  handles.reserve(record.handle_count);
+  for (std::size_t i = 0; i < record.handle_count; ++i) handles.push_back(Ref::adopt(record.handles[i]));
+  return handles;
+}
+
+}  // namespace
+
+ByteQueue::ByteQueue(std::size_t maxsize, std::uint64_t type)
+    : ref_(Ref::create(memory::Kind::queue, sizeof(QueueHeader))) {
+  auto& header = *new (ref_.address()) QueueHeader{};
+  header.magic = queue_magic;
+  header.type = type;
+  header.maxsize = maxsize;
+  memory::allocate_run(ref_, header.head_segment, first_segment);
+  const std::uint64_t offset = value(header.head_segment);
+  format(segment_at(offset), memory::run_bytes(offset), 0);
+  header.tail_segment.store(offset, std::memory_order_release);
+}
+
+ByteQueue::ByteQueue(Ref ref, std::uint64_t type) : ref_(std::move(ref)) {
+  if (ref_.kind() != memory::Kind::queue || header_of(ref_).type != type) {
+    throw TypeMismatch("the received queue holds items of another type");
+  }
+}
+
+PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) const {
+  QueueHeader& header = header_of(ref_);
+  for (const Message& message : messages) {
+    if (message.bytes.size() > longest_message || message.handles.size() > most_handles) {
+      throw std::invalid_argument("a queue item is limited to 1 TiB and 16 million handles");
+    }
+  }
+  PutOutcome outcome;
+  // Puts what fits; false: full.
+  const auto attempt = [&]() -> bool {
+    const Side side(header.producers, deadline);
+    if (!side.held()) return false;
+    Producer producer(ref_);
+    outcome.closed = producer.closed();
+    if (outcome.closed) return true;
+    const std::size_t batch = std::min(producer.allowance(), messages.size() - outcome.done);
+    for (std::size_t i = 0; i < batch; ++i) producer.write(messages[outcome.done + i]);
+    if (batch != 0) producer.commit();
+    outcome.done += batch;
+    return outcome.done == messages.size();
+  };
+  const auto full = [&] {
+    return header.maxsize != 0 &&
+           static_cast<std::uint32_t>(value(header.puts)) -
+                   static_cast<std::uint32_t>(header.takes.load(std::memory_order_acquire)) >=
+               header.maxsize;
+  };
+  for (;;) {
+    const std::size_t before = outcome.done;
+    bool finished = attempt();
+    if (outcome.done != before) header.not_empty.notify();
+    if (finished || deadline.is_over()) return outcome;
+    for (sync::Spin spin; spin.again();) {
+      if (full()) continue;
+      spin.paid_off();
+      break;
+    }
+    if (!full()) continue;
+    const auto ticket = header.not_full.prepare();
+    refresh_takes(ref_);
+    if (full() && value(header.closed) == 0) header.not_full.wait(ticket, deadline);
+  }
+}
+
+TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadline) const {
+  QueueHeader& header = header_of(ref_);
+  TakeOutcome outcome;
+  const Word* tail_word = nullptr;
+  std::uint64_t tail_then = 0;
+  std::size_t too_large = 0;
+  bool carried = false;
+  std::uint32_t number = 0;
+
+  const auto attempt = [&] {
+    bool left = false;
+    {
+      const Side side(header.consumers, deadline);
+      if (!side.held()) return;
+      const bool closed = header.closed.load(std::memory_order_acquire) != 0;  // before looking: see close()
+      Consumer consumer(ref_);
+      Consumer::Record record;
+      too_large = 0;
+      while (outcome.done < most && consumer.look(record)) {
+        if (receiver.room() < record.bytes.size()) {
+          if (outcome.done == 0) too_large = record.bytes.size();
+          break;
+        }
+        if (record.handle_count != 0) {
+          receiver.accept_handles(take_hold(record));
+          carried = true;
+        }
+        receiver.accept(record.bytes);
+        consumer.pass(record);
+        ++outcome.done;
+      }
+      if (outcome.done != 0) consumer.commit();
+      outcome.closed = outcome.done == 0 && too_large == 0 && closed;
+      left = consumer.left_a_segment();
+      number = consumer.number();
+      tail_word = &consumer.tail_word();
+      tail_then = tail_word->load(std::memory_order_relaxed);
+    }
+    if (left) memory::finish_limbo();
+  };
+
+  for (;;) {
+    attempt();
+    if (outcome.done != 0) break;
+    if (outcome.closed) return outcome;
+    if (too_large != 0) {
+      receiver.reserve(too_large);
+      continue;
+    }
+    if (deadline.is_over()) return outcome;
+    const auto changed = [&] {
+      return (tail_word != nullptr && tail_word->load(std::memory_order_relaxed) != tail_then) ||
+             value(header.closed) != 0;
+    };
+    bool spun = false;
+    for (sync::Spin spin; !spun && spin.again();) {
+      if (!changed()) continue;
+      spin.paid_off();
+      spun = true;
+    }
+    if (spun) continue;
+    const auto ticket = header.not_empty.prepare();
+    attempt();
+    if (outcome.done != 0) break;
+    if (!outcome.closed && too_large == 0) header.not_empty.wait(ticket, deadline);
+  }
+  if (header.maxsize != 0) header.not_full.notify();
+  if (carried) memory::drop_cargo(ref_, number);
+  return outcome;
+}
+
+// Under the producers' lock: a put that was accepted is in the ring before `closed` is, so a consumer that sees
+// `closed` and then nothing has seen all there ever was.
+void ByteQueue::close() const {
+  QueueHeader& header = header_of(ref_);
+  {
+    const sync::Holding lock(header.producers);
+    header.closed.store(1, std::memory_order_release);
+  }
+  header.not_empty.notify();
+  header.not_full.notify();
+}
+
+bool ByteQueue::closed() const noexcept { return value(header_of(ref_).closed) != 0; }
+
+std::size_t ByteQueue::size() const noexcept {
+  const QueueHeader& header = header_of(ref_);
+  const auto takes = static_cast<std::uint32_t>(value(header.takes));
+  const auto count = static_cast<std::int32_t>(static_cast<std::uint32_t>(value(header.puts)) - takes);
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+std::size_t ByteQueue::maxsize() const noexcept { return header_of(ref_).maxsize; }
+
+}  // namespace multiprocessing::channel

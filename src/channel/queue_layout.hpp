@@ -1,0 +1,81 @@
+// The layout of a queue: one header object and a chain of segments, each a ring of records.
+//
+//   QueueHeader ─ head_segment ─► Segment ─ next ─► Segment ─ next ─► Segment ◄─ tail_segment
+//                                 (consumers)                         (producers)
+//
+//   Segment   0  capacity      units of 8 bytes in the ring
+//            64  tail          number : 32 | position : 32     written by producers      ← a put commits here
+//                head_seen     what producers last saw of head
+//           128  next          offset of the next segment       written once              ← a link commits here
+//           192  head          number : 32 | position : 32     written by consumers      ← a get commits here
+//                tail_seen     what consumers last saw of tail
+//           256  ring
+//   Record    0  length : 40 | handles : 24                     handles = all ones: nothing, the ring goes on at 0
+//             8  handles × 8 bytes of ids, then length bytes, padded to 8
+//
+// A cursor holds the position in the ring and the number of the next message in one word, so that a single store
+// commits both.  Positions are in units of 8 bytes; an empty ring has head == tail, a full one keeps a unit free.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "memory/layout.hpp"
+#include "sync/event_count.hpp"
+#include "sync/robust_lock.hpp"
+
+namespace multiprocessing::channel {
+
+using memory::Word;
+
+struct Cursor {
+  std::uint32_t number = 0;
+  std::uint32_t position = 0;
+  static Cursor of(std::uint64_t word) noexcept {
+    return {static_cast<std::uint32_t>(word >> 32), static_cast<std::uint32_t>(word)};
+  }
+  [[nodiscard]] std::uint64_t word() const noexcept { return std::uint64_t{number} << 32 | position; }
+};
+
+struct QueueHeader {
+  std::uint64_t magic;
+  std::uint64_t type;
+  std::uint64_t maxsize;  // 0: no bound
+  // Producers' side.
+  alignas(64) sync::RobustLock producers;
+  Word tail_segment;
+  Word spare;       // a segment that is about to be linked
+  Word takes_seen;  // what producers last saw of `takes`
+  Word puts;        // mirror of tail.number, for size(): may lag behind by what a dead producer did last
+  Word closed;
+  // Consumers' side.
+  alignas(64) sync::RobustLock consumers;
+  Word head_segment;
+  Word takes;  // mirror of head.number, for the bound: may lag behind by what a dead consumer did last
+  alignas(64) sync::EventCount not_empty;
+  alignas(64) sync::EventCount not_full;
+};
+
+struct Segment {
+  std::uint64_t capacity;
+  alignas(64) Word tail;
+  Word head_seen;
+  alignas(64) Word next;
+  alignas(64) Word head;
+  Word tail_seen;
+};
+
+inline constexpr std::uint64_t queue_magic = 0x317565757170'6d00U;
+inline constexpr std::size_t unit = 8;
+inline constexpr std::size_t ring_at = 256;
+inline constexpr int length_bits = 40;
+inline constexpr std::uint64_t longest_message = (std::uint64_t{1} << length_bits) - 1;
+inline constexpr std::uint64_t most_handles = (std::uint64_t{1} << 24) - 2;
+inline constexpr std::uint64_t wrap_mark = ~std::uint64_t{0} << length_bits;
+
+static_assert(sizeof(Segment) == ring_at && offsetof(Segment, tail) == 64 && offsetof(Segment, head) == 192);
+static_assert(sizeof(QueueHeader) <= 512);
+
+}  // namespace multiprocessing::channel
