@@ -43,19 +43,19 @@ enum class ProgressUnit {
 };
 
 struct ProgressOptions {
-  std::string label{};                           // stands before the bar
-  std::optional<std::uint64_t> total{};          // overrides the size of the range
+  std::string label{};                   // stands before the bar
+  std::optional<std::uint64_t> total{};  // overrides the size of the range
   ProgressUnit unit = ProgressUnit::items;
-  bool quiet = false;                            // draw nothing at all: for programs that have such a switch
-  int fd = 2;                                    // where to draw; stays the caller's
+  bool quiet = false;  // draw nothing at all: for programs that have such a switch
+  int fd = 2;          // where to draw; stays the caller's
 };
 
 // What a ProgressBar shows, where advance() does not say enough.
 struct ProgressState {
   std::uint64_t done = 0;
-  std::optional<std::uint64_t> total{};          // empty: not known (yet)
-  std::optional<double> fraction{};              // 0…1, where done/total is not the share of the work that is done
-  std::string note{};                            // stands beside the count: "12,604 files"
+  std::optional<std::uint64_t> total{};  // empty: not known (yet)
+  std::optional<double> fraction{};      // 0…1, where done/total is not the share of the work that is done
+  std::string note{};                    // stands beside the count: "12,604 files"
 };
 
 // ProgressBar: the bar alone, for work that is not a loop over a range.
@@ -71,28 +71,28 @@ class ProgressBar {
   explicit ProgressBar(ProgressOptions options = {});
   ProgressBar(ProgressBar&& other) noexcept;
   ProgressBar& operator=(ProgressBar&& other) noexcept;
-  ~ProgressBar();                                // finish()
+  ~ProgressBar();  // finish()
 
   void advance(std::uint64_t n = 1) noexcept {
     state_.done += n;
     if (is_due()) draw();
   }
-  void update(ProgressState state) noexcept {    // replaces the whole state
+  void update(ProgressState state) noexcept {  // replaces the whole state
     state_ = std::move(state);
     if (is_due()) draw();
   }
-  void finish() noexcept;                        // draws the final line; later calls of anything do nothing
+  void finish() noexcept;  // draws the final line; later calls of anything do nothing
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct Drawing;                                // where, how often, how fast: src/progress/progress.cpp
+  struct Drawing;  // where, how often, how fast: src/progress/progress.cpp
 
   [[nodiscard]] bool is_due() const noexcept { return Clock::now() >= next_draw_; }
   void draw() noexcept;
 
   ProgressState state_;
   Clock::time_point next_draw_ = Clock::time_point::max();
-  std::unique_ptr<Drawing> drawing_;             // null: quiet, finished or moved from
+  std::unique_ptr<Drawing> drawing_;  // null: quiet, finished or moved from
 };
 
 namespace progress_ {

@@ -9,10 +9,12 @@
 //      cursor hands it over.
 //   4. A segment is freed only when head_segment and tail_segment both have left it, in one transaction with the
 //      store that makes head_segment leave it.
+//   5. spare and head_segment change in transactions of the arena.  One that a death has cut short may still be
+//      undone, so whoever takes a side's lock from a dead owner has it undone before looking at either.
 //
 //  put        died …                             what the others see
 //   1 copy     while writing record               nothing: tail has not moved
-//   2 commit   after storing tail                 the message; `puts` lags until the next put or get of size
+//   2 commit   after storing tail                 the message; `puts` (hence qsize) lags until the next put
 //   3 mirror   after storing puts                 the message
 //   4 notify   before waking sleepers             the message, at the latest after EventCount::look_again
 //  link (no room in the ring)
@@ -20,15 +22,18 @@
 //   2 commit   after storing next                 a new empty segment; tail_segment is moved on by whoever comes next,
 //                                                 a producer or the consumer that wants to leave the old segment
 //   3 tail     after storing tail_segment         spare == tail_segment: the next producer clears spare
+//              in allocate_run                    see invariant 5
 //  get
 //   1 copy     while reading the record           nothing: head has not moved, the next consumer gets the message
 //   2 commit   after storing head                 the message went with the dead consumer (promise 2)
 //   3 mirror   before storing takes               a bounded queue looks fuller by what died; the next consumer, or the
 //                                                 producer that finds it full, sets it right
 //   4 leave    head_segment moved, not yet freed  the run is in the dead one's limbo, freed with its other holds
+//              in replace_run                     see invariant 5
 //
 // A message with handles is first loaded as cargo (memory/arena.hpp) and then committed; a consumer takes hold of the
-// handles before it commits.  So what they name is held by somebody at every instant.
+// handles before it commits.  So what they name is held by somebody at every instant.  Cargo whose producer or
+// consumer died stays loaded until the next get that finds any.
 #include "multiprocessing/detail/byte_queue.hpp"
 
 #include <algorithm>
@@ -80,8 +85,11 @@ Deadline for_lock(Deadline deadline) {
 // The lock, or nothing when the deadline passed first.
 class Side {
  public:
-  Side(sync::RobustLock& lock, Deadline deadline) noexcept
-      : lock_(lock), held_(lock.acquire(for_lock(deadline)) != Acquired::timed_out) {}
+  Side(sync::RobustLock& lock, Deadline deadline) : lock_(lock) {
+    const Acquired how = lock.acquire(deadline);
+    held_ = how != Acquired::timed_out;
+    if (how == Acquired::from_dead_owner) const Arena::Locked undone(Arena::get());  // invariant 5
+  }
   ~Side() { release(); }
   Side(const Side&) = delete;
   Side& operator=(const Side&) = delete;
@@ -92,7 +100,7 @@ class Side {
 
  private:
   sync::RobustLock& lock_;
-  bool held_;
+  bool held_ = false;
 };
 
 std::size_t record_units(const Message& message) {
@@ -116,6 +124,10 @@ class Producer {  // lives while the producers' lock is held
  public:
   explicit Producer(const Ref& ref) : ref_(ref), header_(header_of(ref)), segment_(&catch_up()) {
     tail_ = Cursor::of(value(segment_->tail));
+    // What a dead one may have left behind: put() must not take a full queue for one with room.
+    if (static_cast<std::uint32_t>(value(header_.puts)) != tail_.number) {
+      header_.puts.store(tail_.number, std::memory_order_relaxed);
+    }
   }
 
   [[nodiscard]] bool closed() const noexcept { return value(header_.closed) != 0; }
@@ -165,20 +177,28 @@ class Producer {  // lives while the producers' lock is held
   }
 
  private:
-  // Where producers are; finishes the link that a dead one has begun.
+  // Where producers are; finishes the link that a dead one has begun.  The race with a consumer that does the same:
+  //   1. A producer reads tail_segment = A.  (The dead one had stored A.next = B.)
+  //   2. A consumer has read all of A, moves tail_segment on to B, leaves A and frees it.
+  //   3. The producer reads A.next: no longer a part of the queue, whatever it says.
+  // So what was read counts only while tail_segment still names where it was read.
   Segment& catch_up() {
-    Segment* segment = &segment_at(value(header_.tail_segment));
-    if (const std::uint64_t next = segment->next.load(std::memory_order_acquire)) {
-      header_.tail_segment.store(next, std::memory_order_release);
-      segment = &segment_at(next);
+    std::uint64_t at = header_.tail_segment.load(std::memory_order_acquire);
+    for (;;) {
+      MULTIPROCESSING_STEP("queue.put.tail_read");
+      const std::uint64_t next = segment_at(at).next.load(std::memory_order_acquire);
+      const std::uint64_t now = header_.tail_segment.load(std::memory_order_acquire);
+      if (now == at && next == 0) break;
+      if (now == at) header_.tail_segment.store(next, std::memory_order_release);
+      at = now == at ? next : now;
     }
-    if (value(header_.spare) == value(header_.tail_segment)) header_.spare.store(0, std::memory_order_relaxed);
-    return *segment;
+    if (value(header_.spare) == at) header_.spare.store(0, std::memory_order_relaxed);
+    return segment_at(at);
   }
 
   [[nodiscard]] bool fits(std::size_t units) {
-    if (segment_->capacity * unit > largest_ring) {  // for one message, then never again
-      return tail_.position == 0 && units < segment_->capacity;
+    if (segment_->capacity * unit > largest_ring) {  // for one message, then never again: head_seen stays what it was
+      return tail_.word() == value(segment_->head_seen) && units < segment_->capacity;
     }
     if (fits_before(Cursor::of(value(segment_->head_seen)), units)) return true;
     const std::uint64_t head = segment_->head.load(std::memory_order_acquire);  // sync(space): pairs with Consumer
@@ -292,9 +312,10 @@ class Consumer {  // lives while the consumers' lock is held
   [[nodiscard]] std::uint32_t number() const noexcept { return head_.number; }
   [[nodiscard]] bool left_a_segment() const noexcept { return left_; }
 
-  // Words that change when something may have come; for spinning without the lock.  They may be freed meanwhile:
-  // then they read as something else, which is a change.
+  // A word that changes when something may have come, for spinning without the lock, and what it was when nothing
+  // was there.  It may be freed meanwhile: then it reads as something else, which is a change.
   [[nodiscard]] const Word& tail_word() const noexcept { return segment_->tail; }
+  [[nodiscard]] std::uint64_t tail_seen() const noexcept { return value(segment_->tail_seen); }
 
  private:
   // Goes on to the next segment once this one is used up for good.
@@ -321,10 +342,14 @@ class Consumer {  // lives while the consumers' lock is held
   bool left_ = false;
 };
 
-// A producer that finds the queue full makes sure that this is not the lag of a consumer that died.
-void refresh_takes(const Ref& ref) {
-  const Side side(header_of(ref).consumers, Deadline::passed());
+// A producer that finds the queue full makes sure that this is not the lag of a consumer that died.  Without waiting:
+// a living one that holds the lock sets `takes` right by itself.  True: `takes` has moved.
+bool refresh_takes(const Ref& ref) {
+  QueueHeader& header = header_of(ref);
+  const std::uint64_t before = value(header.takes);
+  const Side side(header.consumers, Deadline::passed());
   if (side.held()) Consumer{ref};
+  return value(header.takes) != before;
 }
 
 std::vector<Ref> take_hold(const Consumer::Record& record) {
@@ -364,7 +389,7 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
   PutOutcome outcome;
   // Puts what fits; false: full.
   const auto attempt = [&]() -> bool {
-    const Side side(header.producers, deadline);
+    const Side side(header.producers, for_lock(deadline));
     if (!side.held()) return false;
     Producer producer(ref_);
     outcome.closed = producer.closed();
@@ -381,11 +406,21 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
                    static_cast<std::uint32_t>(header.takes.load(std::memory_order_acquire)) >=
                header.maxsize;
   };
-  for (;;) {
+  for (bool refreshed = false;;) {
     const std::size_t before = outcome.done;
-    bool finished = attempt();
+    bool finished = false;
+    try {
+      finished = attempt();
+    } catch (...) {
+      header.not_empty.notify();  // there was no memory for one of them; those before it are in
+      throw;
+    }
     if (outcome.done != before) header.not_empty.notify();
-    if (finished || deadline.is_over()) return outcome;
+    if (finished) return outcome;
+    if (deadline.is_over()) {
+      if (std::exchange(refreshed, true) || header.maxsize == 0 || !refresh_takes(ref_)) return outcome;
+      continue;
+    }
     for (sync::Spin spin; spin.again();) {
       if (full()) continue;
       spin.paid_off();
@@ -404,13 +439,12 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
   const Word* tail_word = nullptr;
   std::uint64_t tail_then = 0;
   std::size_t too_large = 0;
-  bool carried = false;
   std::uint32_t number = 0;
 
   const auto attempt = [&] {
     bool left = false;
     {
-      const Side side(header.consumers, deadline);
+      const Side side(header.consumers, for_lock(deadline));
       if (!side.held()) return;
       const bool closed = header.closed.load(std::memory_order_acquire) != 0;  // before looking: see close()
       Consumer consumer(ref_);
@@ -421,10 +455,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
           if (outcome.done == 0) too_large = record.bytes.size();
           break;
         }
-        if (record.handle_count != 0) {
-          receiver.accept_handles(take_hold(record));
-          carried = true;
-        }
+        if (record.handle_count != 0) receiver.accept_handles(take_hold(record));
         receiver.accept(record.bytes);
         consumer.pass(record);
         ++outcome.done;
@@ -434,7 +465,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
       left = consumer.left_a_segment();
       number = consumer.number();
       tail_word = &consumer.tail_word();
-      tail_then = tail_word->load(std::memory_order_relaxed);
+      tail_then = consumer.tail_seen();
     }
     if (left) memory::finish_limbo();
   };
@@ -465,7 +496,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
     if (!outcome.closed && too_large == 0) header.not_empty.wait(ticket, deadline);
   }
   if (header.maxsize != 0) header.not_full.notify();
-  if (carried) memory::drop_cargo(ref_, number);
+  if (memory::has_cargo(ref_)) memory::drop_cargo(ref_, number);
   return outcome;
 }
 
@@ -474,7 +505,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
 void ByteQueue::close() const {
   QueueHeader& header = header_of(ref_);
   {
-    const sync::Holding lock(header.producers);
+    const Side side(header.producers, Deadline::never());
     header.closed.store(1, std::memory_order_release);
   }
   header.not_empty.notify();

@@ -31,7 +31,7 @@ std::uint64_t wanted_bytes() {
 // In a child of a raw fork(): the inherited gate may be held by a thread that does not exist here.
 void after_raw_fork() {
   Arena* arena = Arena::if_made();
-  if (arena != nullptr && arena->forking) return;
+  if (Arena::forking) return;
   new (&making) std::mutex;
   if (arena == nullptr) return;
   new (&arena->gate) std::mutex;
@@ -39,6 +39,8 @@ void after_raw_fork() {
 }
 
 }  // namespace
+
+thread_local bool Arena::forking = false;
 
 Arena* Arena::if_made() noexcept { return the_arena.load(std::memory_order_acquire); }
 

@@ -53,7 +53,7 @@ class Arena {
   std::mutex gate;
   MemberId self = 0;
   bool guest = false;            // made by somebody else's fork(): `self` is the parent's, touch nothing of it
-  bool forking = false;          // fork_member() is at work: the child will be a member, not a guest
+  static thread_local bool forking;  // this thread is in fork_member(): the child will be a member, not a guest
   std::atomic<std::uint32_t>* counts = nullptr;  // Refs of this process, by object index
 
  private:

@@ -66,8 +66,27 @@ std::optional<MemberId> find_free_slot(Arena& arena) {
   return std::nullopt;
 }
 
-// A slot in state `starting` that holds nothing.  Gate held, arena not locked.
-MemberId take_slot(Arena& arena, std::uint64_t maker, std::uint64_t guardian) {
+// A process, as nobody else can ever be named: pid and when it started, in clock ticks since boot.
+struct Birth {
+  pid_t pid;
+  std::uint64_t from;
+  std::uint64_t until;
+
+  static Birth of_this_process() {
+    const std::uint64_t born = os::start_ticks(::getpid());
+    return {::getpid(), born, born != 0 ? born : os::boot_ticks_now()};
+  }
+};
+
+void set_alive(Transaction& change, MemberSlot& slot, const Birth& birth) {
+  change.set(slot.pid, static_cast<std::uint64_t>(birth.pid));
+  change.set(slot.born_from, birth.from);
+  change.set(slot.born_until, birth.until);
+  set_state(change, slot, MemberState::alive);
+}
+
+// A slot that holds nothing; `alive` when its process is there already, else `starting`.  Gate held, arena not locked.
+MemberId take_slot(Arena& arena, std::uint64_t maker, std::uint64_t guardian, const std::optional<Birth>& birth) {
   for (bool collected = false;; collected = true) {
     {
       const Arena::Locked locked(arena);
@@ -82,6 +101,7 @@ MemberId take_slot(Arena& arena, std::uint64_t maker, std::uint64_t guardian) {
         change.set(slot.guardian, guardian);
         slot.gate.store(0, std::memory_order_relaxed);
         set_state(change, slot, MemberState::starting);
+        if (birth) set_alive(change, slot, *birth);
         change.commit();
         return *id;
       }
@@ -111,25 +131,22 @@ void copy_holds(Arena& arena, MemberId child) {
   }
 }
 
-void record(Arena& arena, MemberId id, pid_t pid, std::uint64_t born_from, std::uint64_t born_until) {
+void record(Arena& arena, MemberId id, const Birth& birth) {
   const Arena::Locked locked(arena);
-  MemberSlot& slot = arena.member(id);
   Transaction change(arena.header());
-  change.set(slot.pid, static_cast<std::uint64_t>(pid));
-  change.set(slot.born_from, born_from);
-  change.set(slot.born_until, born_until);
-  set_state(change, slot, MemberState::alive);
+  set_alive(change, arena.member(id), birth);
   change.commit();
 }
 
 // (pid, start time), never a bare pid: that may be a stranger's by now.
 bool is_running(const MemberSlot& slot) {
-  static const bool can_look = os::start_ticks(::getpid()) != 0;
-  if (!can_look) return true;  // no /proc here: better to keep a dead one's memory than to take a living one's
+  const auto pid = static_cast<pid_t>(value(slot.pid));
   char state = 0;
-  const std::uint64_t start = os::start_ticks(static_cast<pid_t>(value(slot.pid)), &state);
+  const std::uint64_t start = os::start_ticks(pid, &state);
+  // No descriptor left, or no /proc: better to keep a dead one's memory than to take a living one's.
+  if (start == 0) return ::kill(pid, 0) == 0 || errno != ESRCH;
   constexpr std::uint64_t rounding = 1;  // of clock ticks
-  return start != 0 && state != 'Z' && state != 'X' && start + rounding >= value(slot.born_from) &&
+  return state != 'Z' && state != 'X' && start + rounding >= value(slot.born_from) &&
          start <= value(slot.born_until) + rounding;
 }
 
@@ -148,7 +165,9 @@ bool is_orphan(Arena& arena, MemberId id) {
 }
 
 // The child's side: on until the parent has our pidfd.
-void wait_at_gate(MemberSlot& slot, pid_t parent) {
+// When the parent has died the slot may have been collected and given to another child, whose gate opens: the
+// incarnation tells.
+void wait_at_gate(MemberSlot& slot, std::uint64_t incarnation, pid_t parent) {
   const auto open = [&slot] { return slot.gate.load(std::memory_order_acquire) != 0; };
   for (sync::Spin spin; !open() && spin.again();) {
   }
@@ -157,6 +176,7 @@ void wait_at_gate(MemberSlot& slot, pid_t parent) {
     os::futex_wait(slot.gate, 0, os::Deadline::after(std::chrono::milliseconds(100)));
   }
   if (slot.gate.load(std::memory_order_acquire) == gate_abort) ::_exit(127);
+  if (value(slot.incarnation) != incarnation) ::_exit(127);
 }
 
 void open_gate(MemberSlot& slot, std::uint32_t how) {
@@ -164,10 +184,23 @@ void open_gate(MemberSlot& slot, std::uint32_t how) {
   os::futex_wake(slot.gate, 1);
 }
 
+// Several members may see the same orphan: the one that becomes its guardian reaps it.  Without this a slow one would
+// clear the slot of whoever got it next.
+bool adopt_orphan(Arena& arena, MemberId id) {
+  const Arena::Locked locked(arena);
+  if (!is_orphan(arena, id)) return false;
+  MemberSlot& slot = arena.member(id);
+  Transaction change(arena.header());
+  change.set(slot.maker, name_of(arena, arena.self));
+  change.set(slot.guardian, name_of(arena, arena.self));
+  change.commit();
+  return true;
+}
+
 void collect_orphans_gated(Arena& arena) noexcept {
   const auto end = static_cast<MemberId>(value(arena.header().members_end));
   for (MemberId id = 0; id < end; ++id) {
-    if (is_orphan(arena, id)) give_slot_back(arena, id);
+    if (is_orphan(arena, id) && adopt_orphan(arena, id)) give_slot_back(arena, id);
   }
 }
 
@@ -177,9 +210,7 @@ void collect_orphans_gated(Arena& arena) noexcept {
 // now on in its own name.
 void join_if_guest(Arena& arena) {
   if (!arena.guest) return;
-  const MemberId id = take_slot(arena, nobody, nobody);
-  const std::uint64_t born = os::start_ticks(::getpid());
-  record(arena, id, ::getpid(), born, born);
+  const MemberId id = take_slot(arena, nobody, nobody, Birth::of_this_process());
   arena.self = id;
   arena.guest = false;
   const Arena::Locked locked(arena);
@@ -198,10 +229,11 @@ Forked fork_member(MemberId guardian) {
   Arena& arena = Arena::get();
   const std::lock_guard gate(arena.gate);
   join_if_guest(arena);
-  const MemberId id = take_slot(arena, name_of(arena, arena.self), name_of(arena, guardian));
+  const MemberId id = take_slot(arena, name_of(arena, arena.self), name_of(arena, guardian), std::nullopt);
   copy_holds(arena, id);
   MULTIPROCESSING_STEP("member.slot_taken");
   MemberSlot& slot = arena.member(id);
+  const std::uint64_t incarnation = value(slot.incarnation);
   const pid_t parent = ::getpid();
 
   const SignalsBlocked blocked;
@@ -212,7 +244,7 @@ Forked fork_member(MemberId guardian) {
   if (pid == 0) {
     MULTIPROCESSING_STEP("member.child_forked");
     arena.self = id;
-    wait_at_gate(slot, parent);
+    wait_at_gate(slot, incarnation, parent);
     return Forked{0, id, base::Fd()};
   }
   if (pid < 0) {
@@ -220,7 +252,7 @@ Forked fork_member(MemberId guardian) {
     base::throw_os_error("fork", "", -pid);
   }
   MULTIPROCESSING_STEP("member.forked");
-  record(arena, id, pid, born_from, os::boot_ticks_now());
+  record(arena, id, {pid, born_from, os::boot_ticks_now()});
   const int pidfd = os::pidfd_open(pid);
   if (pidfd < 0) {
     open_gate(slot, gate_abort);

@@ -89,7 +89,7 @@ struct ObjectEntry {
   Word pins;      // messages on their way that name it
   Word cargo;     // offset of the first CargoNode: messages that it carries, and what they name
   Word next;      // index + 1 in the list of free entries
-  Word reserved;
+  Word bytes;     // of the object, as asked for
 };
 static_assert(sizeof(ObjectEntry) == 64);
 

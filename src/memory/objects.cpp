@@ -92,7 +92,9 @@ bool take_hold_away(Arena& arena, MemberId member, std::uint32_t index) {
 }
 
 void discard(Arena& arena, std::uint64_t run) {
-  os::discard(arena.at(run, 1), arena.heap().run_bytes(run));
+  const std::size_t bytes = arena.heap().run_bytes(run);
+  void* memory = arena.at(run, bytes);
+  if (os::discard(memory, bytes) < 0) std::memset(memory, 0, bytes);  // the kernel refuses locked pages (mlockall)
 }
 
 // Frees the first of the further runs.  False: there was none.
@@ -194,6 +196,7 @@ Ref Ref::create(Kind kind, std::size_t bytes) {
                                      : arena.heap().allocate_run(change, bytes);
     identity = value(entry.identity) >> 32 << 32 | static_cast<std::uint64_t>(kind);
     change.set(entry.block, block);
+    change.set(entry.bytes, bytes);
     change.set(entry.identity, identity);
     change.set(entry.runs, 0);
     change.set(entry.pins, 0);
@@ -239,6 +242,8 @@ Ref Ref::adopt(std::uint64_t id, Kind kind) {
 Kind Ref::kind() const noexcept {
   return static_cast<Kind>(value(Arena::get().object(index_).identity) & 0xffffffffU);
 }
+
+std::size_t Ref::bytes() const noexcept { return value(Arena::get().object(index_).bytes); }
 
 void Ref::retain(std::uint32_t index) noexcept {
   Arena::if_made()->counts[index].fetch_add(1, std::memory_order_relaxed);

@@ -152,6 +152,7 @@ void unmap_guarded(void* where, std::size_t bytes) noexcept {
 }
 
 int discard(void* where, std::size_t bytes) noexcept {
+  if (const int error = injected(Call::madvise)) return -error;
   // MADV_REMOVE needs no descriptor: it works in programs that have closed all of theirs.
   return result(::madvise(where, bytes, MADV_REMOVE));
 }
@@ -204,7 +205,8 @@ int poll(std::span<pollfd> fds, Deadline deadline) noexcept {
   for (;;) {
     timespec left{};
     if (!deadline.is_never()) {
-      const auto wait = std::max<std::chrono::nanoseconds>(deadline.when() - Deadline::Clock::now(), std::chrono::nanoseconds(0));
+      const auto now = Deadline::Clock::now();  // compared first: Deadline::passed() is too far back to subtract from
+      const std::chrono::nanoseconds wait = deadline.when() > now ? deadline.when() - now : std::chrono::nanoseconds(0);
       left = {static_cast<time_t>(wait.count() / 1'000'000'000), static_cast<long>(wait.count() % 1'000'000'000)};
     }
     const int outcome = result(::ppoll(fds.data(), fds.size(), deadline.is_never() ? nullptr : &left, nullptr));
@@ -240,7 +242,7 @@ std::uint64_t start_ticks(pid_t pid, char* state) noexcept {
 std::uint64_t boot_ticks_now() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
-  static const auto per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  const auto per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
   return static_cast<std::uint64_t>(now.tv_sec) * per_second +
          static_cast<std::uint64_t>(now.tv_nsec) * per_second / 1'000'000'000U;
 }

@@ -74,12 +74,12 @@ Acquired RobustLock::acquire_contended(Deadline deadline) noexcept {
     }
   }
   for (;;) {
+    if (deadline.is_over()) return Acquired::timed_out;  // first of all: the C library refuses times before boot
     const int error = timed_lock(mutex_, deadline.at_most(slice));
     if (error == 0 || error == EOWNERDEAD) return verdict(error);
     // ENOTRECOVERABLE cannot be: every taker marks the lock consistent.  Scribbled memory could make it so, or
     // EINVAL; then there is no lock any more and going on without one would lose items: stop here.
     if (error != ETIMEDOUT) std::abort();
-    if (deadline.is_over()) return Acquired::timed_out;
   }
 }
 

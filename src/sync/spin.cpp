@@ -1,6 +1,7 @@
 #include "sync/spin.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "os/os.hpp"
 
@@ -12,9 +13,12 @@ constexpr int smallest = 16;
 constexpr int largest = 2048;
 thread_local int budget = 256;
 
+// Not a static local: a child forked while another thread initialises one waits for that thread for ever.
 bool single_cpu() noexcept {
-  static const bool single = os::available_cpus() < 2;
-  return single;
+  static std::atomic<int> cpus{0};
+  int known = cpus.load(std::memory_order_relaxed);
+  if (known == 0) cpus.store(known = os::available_cpus(), std::memory_order_relaxed);
+  return known < 2;
 }
 
 void pause() noexcept {

@@ -1,16 +1,16 @@
-// How many members a plain aggregate has, and of which types: found by asking the compiler which initialisers it
-// accepts, so that such a type needs no code of its user's to be sent.
+// How many members a plain aggregate has, and of which types: found by asking the compiler which initialisers
+// it accepts, so that such a type needs no code of its user's to be sent.
 //
 //   struct Job { int id; std::filesystem::path file; double weights[3]; };
 //   field_count<Job>      // 3
 //   fields_of<Job>        // Types<int, std::filesystem::path, double[3]>
 //
-// Not told apart by the language, hence compile errors (from the compiler, at the structured binding): anonymous
-// unions and bit-fields.  Such a type needs a serialize member.
+// Not told apart by the language, hence compile errors (from the compiler, at the structured binding):
+// anonymous unions and bit-fields.  Such a type needs a serialize member.
 #pragma once
 
-#include <array>
 #include <cstddef>
+#include <exception>
 #include <type_traits>
 #include <utility>
 
@@ -23,24 +23,30 @@ struct Types {
   static constexpr std::size_t size = sizeof...(T);
 };
 
+// Never called: the compiler is only asked whether it could be.  The functions have bodies all the same,
+// since the constexpr constructors of some members (std::optional) count as using them.
 namespace probe {
 
-// Stands for an initialiser of any type.  A prvalue suits every object type, also one that cannot be copied or
-// moved, since it is constructed in place; it does not bind to `X&`, so an aggregate with such a member accepts no
-// number of Values.
+// Stands for an initialiser of any type.  A prvalue suits every object type, also one that cannot be copied
+// or moved, since it is constructed in place; it does not bind to `X&`, so an aggregate with such a member
+// accepts no number of Values.
 template <class Whole>
 struct Value {
   template <class Member>
-    requires(!std::is_same_v<Member, Whole>)  // T{x} must not be a copy of T
-  operator Member() const;                    // NOLINT: implicit is its purpose
+  requires(!std::is_same_v<Member, Whole>)  // T{x} must not be a copy of T
+  operator Member() const {                 // NOLINT: implicit is its purpose
+    std::terminate();
+  }
 };
 
 // Suits nothing but a base class.
 template <class Whole>
 struct Base {
   template <class Member>
-    requires(std::is_base_of_v<Member, Whole> && !std::is_same_v<Member, Whole>)
-  operator Member() const;  // NOLINT
+  requires(std::is_base_of_v<Member, Whole> && !std::is_same_v<Member, Whole>) operator Member()
+      const {  // NOLINT
+    std::terminate();
+  }
 };
 
 template <class T, std::size_t>
@@ -49,11 +55,13 @@ using Any = Value<T>;
 template <class T, class Sequence>
 inline constexpr bool accepts_sequence = false;
 template <class T, std::size_t... I>
-inline constexpr bool accepts_sequence<T, std::index_sequence<I...>> = requires { T{Any<T, I>{}...}; };
+inline constexpr bool accepts_sequence<T, std::index_sequence<I...>> = requires {
+  T{Any<T, I>{}...};
+};
 
-// Can T be initialised by N values?  True from the last member without a default value (kRequired) to the number of
-// initialisers it takes (kTotal).  A C array takes one for each of its elements (brace elision); a class, std::array
-// included, takes one, since Value converts to it as a whole.
+// Can T be initialised by N values?  True from the last member without a default value (kRequired) to the
+// number of initialisers it takes (kTotal).  A C array takes one for each of its elements (brace elision); a
+// class, std::array included, takes one, since Value converts to it as a whole.
 template <class T, std::size_t N>
 inline constexpr bool accepts = accepts_sequence<T, std::make_index_sequence<N>>;
 
@@ -62,7 +70,9 @@ template <class T, class Before, class After>
 inline constexpr bool accepts_hole_sequence = false;
 template <class T, std::size_t... B, std::size_t... A>
 inline constexpr bool accepts_hole_sequence<T, std::index_sequence<B...>, std::index_sequence<A...>> =
-    requires { T{Any<T, B>{}..., {}, Any<T, A>{}...}; };
+    requires {
+  T{Any<T, B>{}..., {}, Any<T, A>{}...};
+};
 template <class T, std::size_t Before, std::size_t After>
 inline constexpr bool accepts_hole =
     accepts_hole_sequence<T, std::make_index_sequence<Before>, std::make_index_sequence<After>>;
@@ -113,8 +123,8 @@ consteval std::size_t count_initializers() {
   }
 }
 
-// With `{}` for the member at Index, the most initialisers that the members behind it accept, where Low are known
-// to be accepted and High not.
+// With `{}` for the member at Index, the most initialisers that the members behind it accept, where Low are
+// known to be accepted and High not.
 template <class T, std::size_t Index, std::size_t Low, std::size_t High>
 consteval std::size_t most_behind() {
   constexpr std::size_t middle = Low + (High - Low) / 2;
@@ -127,8 +137,8 @@ consteval std::size_t most_behind() {
   }
 }
 
-// Some number below High that is accepted behind the hole: by doubling steps where the range is wide, one by one
-// where a member without a default value at the end makes it narrow.
+// Some number below High that is accepted behind the hole: by doubling steps where the range is wide, one by
+// one where a member without a default value at the end makes it narrow.
 template <class T, std::size_t Index, std::size_t High, std::size_t Step, bool Doubling>
 consteval std::size_t some_behind() {
   if constexpr (Step > High) {
@@ -140,7 +150,7 @@ consteval std::size_t some_behind() {
   } else if constexpr (accepts_hole<T, Index, High - Step>) {
     return High - Step;
   } else {
-    return some_behind<T, Index, High, Doubling ? Step * 2 : Step + 1, Doubling>();
+    return some_behind < T, Index, High, Doubling ? Step * 2 : Step + 1, Doubling > ();
   }
 }
 
@@ -175,7 +185,9 @@ consteval std::size_t count_members() {
 
 // An aggregate with base classes: structured bindings cannot name what lies in them.
 template <class T>
-inline constexpr bool has_base = requires { T{probe::Base<T>{}}; };
+inline constexpr bool has_base = requires {
+  T{probe::Base<T>{}};
+};
 
 // probe::kUncountable for an aggregate with a member that no value initialises: a reference, most likely.
 template <class T>
@@ -185,7 +197,9 @@ namespace probe {
 
 struct CollectTypes {
   template <class... Member>
-  Types<Member...> operator()(auto&...) const;
+  Types<Member...> operator()(auto&...) const {
+    return {};
+  }
 };
 
 }  // namespace probe

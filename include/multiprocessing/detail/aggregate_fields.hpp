@@ -1,7 +1,7 @@
 // visit_fields: the members of an aggregate, by structured bindings.
 //
-// C++20 cannot introduce a pack by a structured binding, hence one line per number of members.  Nothing else lives
-// in this file.
+// C++20 cannot introduce a pack by a structured binding, hence one line per number of members.  Nothing else
+// lives in this file.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@ namespace multiprocessing::codec {
 
 inline constexpr std::size_t kMaxFields = 32;
 
-// Calls f.operator()<decltype(member)...>(member...) with the N members of `value`; decltype(member) is the type as
-// declared, references and arrays included.
+// Calls f.operator()<decltype(member)...>(member...) with the N members of `value`; decltype(member) is the
+// type as declared, references and arrays included.
 //
 // REQUIRES: N is the number of members that a structured binding of T has (aggregate.hpp counts them).
 template <std::size_t N, class T, class F>

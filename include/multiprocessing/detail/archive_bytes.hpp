@@ -23,8 +23,8 @@
 
 namespace multiprocessing::codec {
 
-// A growable run of bytes.  Not std::vector<std::byte>: its growth zero-fills what is about to be overwritten, and
-// cannot move pages (realloc of a large block does).
+// A growable run of bytes.  Not std::vector<std::byte>: its growth zero-fills what is about to be
+// overwritten, and cannot move pages (realloc of a large block does).
 class Encoder {
  public:
   Encoder() noexcept = default;
@@ -54,8 +54,8 @@ class Encoder {
     if (size != 0) std::memcpy(to, data, size);
   }
 
-  // Appends `size` bytes and returns where they are: uninitialised, to be filled by the caller.  The address holds
-  // until the next call that appends.
+  // Appends `size` bytes and returns where they are: uninitialised, to be filled by the caller.  The address
+  // holds until the next call that appends.
   [[nodiscard]] std::byte* extend(std::size_t size) {
     if (capacity_ - size_ < size) grow(size);
     std::byte* const at = data_ + size_;

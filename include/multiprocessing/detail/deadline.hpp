@@ -23,7 +23,8 @@ class Deadline {
     return after(std::chrono::duration_cast<std::chrono::nanoseconds>(patience));
   }
   static Deadline never() noexcept { return Deadline{Clock::time_point::max()}; }
-  static Deadline passed() noexcept { return Deadline{Clock::time_point::min()}; }
+  // The clock's epoch, not its minimum: differences to now must not overflow.
+  static Deadline passed() noexcept { return Deadline{Clock::time_point{}}; }
 
   [[nodiscard]] Clock::time_point when() const noexcept { return at_; }
   [[nodiscard]] bool is_never() const noexcept { return at_ == Clock::time_point::max(); }

@@ -46,6 +46,7 @@ class Ref {
   [[nodiscard]] void* address() const noexcept { return address_; }
   [[nodiscard]] std::uint64_t id() const noexcept { return std::uint64_t{generation_} << 32 | index_; }
   [[nodiscard]] Kind kind() const noexcept;
+  [[nodiscard]] std::size_t bytes() const noexcept;  // as asked of create()
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
   [[nodiscard]] friend bool operator==(const Ref& a, const Ref& b) noexcept {
     return a.address_ == b.address_ && a.generation_ == b.generation_;

@@ -1,0 +1,39 @@
+# What `cmake --install` puts where: library, headers, CMake package, pkg-config file, tools.
+include(CMakePackageConfigHelpers)
+set(mp_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/multiprocessing")
+
+install(TARGETS multiprocessing EXPORT multiprocessing-targets)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+  FILES_MATCHING PATTERN "*.hpp")
+if(TARGET mpcopy)
+  install(TARGETS mpcopy)
+endif()
+
+install(EXPORT multiprocessing-targets NAMESPACE multiprocessing:: DESTINATION "${mp_package_dir}")
+configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/multiprocessing-config.cmake.in"
+  "${PROJECT_BINARY_DIR}/multiprocessing-config.cmake" INSTALL_DESTINATION "${mp_package_dir}")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/multiprocessing-config-version.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES
+  "${PROJECT_BINARY_DIR}/multiprocessing-config.cmake"
+  "${PROJECT_BINARY_DIR}/multiprocessing-config-version.cmake"
+  DESTINATION "${mp_package_dir}")
+
+# cereal has no pkg-config file. Where it is not in a directory the compiler searches anyway, ours must say where.
+get_target_property(mp_cereal_includes cereal::cereal INTERFACE_INCLUDE_DIRECTORIES)
+set(mp_pc_cflags "")
+foreach(dir IN LISTS mp_cereal_includes)
+  cmake_path(ABSOLUTE_PATH dir NORMALIZE)
+  if(NOT dir IN_LIST CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
+    string(APPEND mp_pc_cflags " -I${dir}")
+  endif()
+endforeach()
+# Relative to where the .pc file stands, so the installed tree may be moved and `--prefix` chosen late.
+set(mp_pc_dir "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig")
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY "${mp_pc_dir}" OUTPUT_VARIABLE mp_pc_prefix)
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR
+  BASE_DIRECTORY "${CMAKE_INSTALL_PREFIX}" OUTPUT_VARIABLE mp_pc_includedir)
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR
+  BASE_DIRECTORY "${CMAKE_INSTALL_PREFIX}" OUTPUT_VARIABLE mp_pc_libdir)
+configure_file("${PROJECT_SOURCE_DIR}/cmake/multiprocessing.pc.in" "${PROJECT_BINARY_DIR}/multiprocessing.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/multiprocessing.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -1,0 +1,55 @@
+# A layer of the library: one folder under src/. Lowest first: a file may include only what belongs to its own layer
+# or to one named before it (tests/layers fails where it does not).
+set(MULTIPROCESSING_LAYERS base os sync memory codec channel process pool progress)
+
+# mp_layer(<name> SOURCES <cpp>... [TESTS <cpp>...] [CRASH_TESTS <cpp>...])
+#
+# SOURCES go into both libraries: `multiprocessing`, what is shipped, and `multiprocessing_testing`, the same code
+# with MULTIPROCESSING_TESTING=1, where commit protocols have named steps at which a test can kill a process.
+# Every file of TESTS becomes a GoogleTest program linked with the first, every file of CRASH_TESTS one linked
+# with the second; both stand beside the code they test.
+function(mp_layer layer)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;TESTS;CRASH_TESTS")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "mp_layer(${layer}): do not know what to do with '${arg_UNPARSED_ARGUMENTS}'")
+  endif()
+  # WHILE-GROWING: drop this loop when every listed file exists.
+  foreach(list IN ITEMS arg_SOURCES arg_TESTS arg_CRASH_TESTS)
+    foreach(source IN LISTS ${list})
+      if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${source}")
+        message(WARNING "${layer}: ${source} does not exist yet")
+        list(REMOVE_ITEM ${list} ${source})
+      endif()
+    endforeach()
+  endforeach()
+  foreach(library IN ITEMS multiprocessing multiprocessing_testing)
+    target_sources(${library} PRIVATE ${arg_SOURCES})
+  endforeach()
+  if(MULTIPROCESSING_BUILD_TESTS)
+    foreach(source IN LISTS arg_TESTS)
+      mp_test(${layer} ${source} LIBRARY multiprocessing)
+    endforeach()
+    foreach(source IN LISTS arg_CRASH_TESTS)
+      mp_test(${layer} ${source} LIBRARY multiprocessing_testing)
+    endforeach()
+  endif()
+endfunction()
+
+# mp_library(<target> <static|shared|default>): an empty library with everything but sources.
+function(mp_library target)
+  add_library(${target} ${ARGN})
+  mp_target_defaults(${target})
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_include_directories(${target}
+    PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>"
+    PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(${target} PUBLIC Threads::Threads cereal::cereal)
+  # A callable travels as (build-id of its module, offset): every module that uses the library needs a build-id,
+  # and not every compiler asks its linker for one.
+  target_link_options(${target} PUBLIC -Wl,--build-id)
+  set_target_properties(${target} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON
+    VERSION ${PROJECT_VERSION}
+    # Before 1.0 a minor version may break the ABI.
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+endfunction()

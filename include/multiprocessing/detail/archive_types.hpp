@@ -1,0 +1,584 @@
+// Format<T> of the standard library's types.
+//
+// Every loader builds its container element by element from bytes that are there: cereal's own resize() to a
+// count read from the bytes first, which a damaged or hostile message can make as large as it likes.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <chrono>
+#include <complex>
+#include <deque>
+#include <filesystem>
+#include <initializer_list>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <set>
+#include <span>
+#include <stack>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "multiprocessing/detail/archive_writer.hpp"
+
+namespace multiprocessing::codec {
+
+template <class C, class Traits>
+inline constexpr bool is_view<std::basic_string_view<C, Traits>> = true;
+template <class T, std::size_t N>
+inline constexpr bool is_view<std::span<T, N>> = true;
+template <class T>
+inline constexpr bool is_view<std::initializer_list<T>> = true;
+template <class T, class D>
+inline constexpr bool is_polymorphic_pointer<std::unique_ptr<T, D>> = std::is_polymorphic_v<T>;
+template <class T>
+inline constexpr bool is_polymorphic_pointer<std::shared_ptr<T>> = std::is_polymorphic_v<T>;
+template <class T>
+inline constexpr bool is_polymorphic_pointer<std::weak_ptr<T>> = std::is_polymorphic_v<T>;
+
+// What a Format says unless it says otherwise.
+struct Varying {
+  static constexpr std::size_t kFixedBytes = kVaries;
+  static constexpr bool kDense = false;
+};
+
+// ---- Strings: count u64, characters ----
+
+template <class C, class Traits, class A>
+struct Format<std::basic_string<C, Traits, A>> : Varying {
+  using String = std::basic_string<C, Traits, A>;
+  using parts = Types<C>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint64_t);
+
+  static void write(Writer& out, const String& value) {
+    static_assert(dense<C>());
+    const std::uint64_t count = value.size();
+    const std::size_t size = value.size() * sizeof(C);
+    std::byte* const at = out.room(sizeof count + size);
+    std::memcpy(at, &count, sizeof count);
+    if (size != 0) std::memcpy(at + sizeof count, value.data(), size);
+  }
+  static String read(Reader& in) {
+    const std::size_t count = in.count<C>();
+    const std::byte* const from = in.raw(count * sizeof(C));
+    if constexpr (sizeof(C) == 1) {
+      return String(reinterpret_cast<const C*>(from), count);
+    } else {
+      String value(count, C{});
+      if (count != 0) std::memcpy(value.data(), from, count * sizeof(C));
+      return value;
+    }
+  }
+};
+
+template <>
+struct Format<std::filesystem::path> : Varying {
+  using parts = Types<>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint64_t);
+  static void write(Writer& out, const std::filesystem::path& value) {
+    Format<std::string>::write(out, value.native());
+  }
+  static std::filesystem::path read(Reader& in) { return Format<std::string>::read(in); }
+};
+
+// ---- Containers: count u64, elements ----
+
+// Elements of a type that always takes the same number of bytes are written and read in one step.
+template <class T>
+inline constexpr bool is_fixed = fixed_bytes<T>() != kVaries&& fixed_bytes<T>() != 0;
+
+template <class Container>
+void write_elements(Writer& out, const Container& container) {
+  using T = typename Container::value_type;
+  out.count(container.size());
+  if constexpr (is_fixed<T>) {
+    Packer packer(out.room(container.size() * fixed_bytes<T>()));
+    for (const auto& element : container) codec::write(packer, element);
+  } else {
+    const Nested nested(out);
+    for (const auto& element : container) {
+      const std::size_t before = out.size();
+      codec::write(out, element);
+      if constexpr (min_bytes<T>() == 0) out.weigh(before);
+    }
+  }
+}
+
+// Reads `count` elements and gives each to append().
+template <class T, class Append>
+void read_elements(Reader& in, std::size_t count, const Append& append) {
+  if constexpr (is_fixed<T>) {
+    Unpacker unpacker(in.raw(count * fixed_bytes<T>()));
+    for (std::size_t i = 0; i < count; ++i) append(unpacker);
+  } else {
+    const Nested nested(in);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t before = in.remaining();
+      append(in);
+      if constexpr (min_bytes<T>() == 0) in.weigh(before);
+    }
+  }
+}
+
+template <class Sequence>
+struct SequenceFormat : Varying {
+  using T = typename Sequence::value_type;
+  using parts = Types<T>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint64_t);
+
+  static void write(Writer& out, const Sequence& value) { write_elements(out, value); }
+  static Sequence read(Reader& in) {
+    Sequence value;
+    read_elements<T>(in, in.count<T>(), [&value](auto& from) { value.emplace_back(codec::read<T>(from)); });
+    return value;
+  }
+};
+
+template <class T, class A>
+struct Format<std::deque<T, A>> : SequenceFormat<std::deque<T, A>> {};
+template <class T, class A>
+struct Format<std::list<T, A>> : SequenceFormat<std::list<T, A>> {};
+
+// From bytes of any alignment: in one copy where they are aligned for T, else one by one.
+template <class T>
+class UnalignedIterator {
+ public:
+  using iterator_category = std::random_access_iterator_tag;
+  using value_type = T;
+  using difference_type = std::ptrdiff_t;
+  using pointer = void;
+  using reference = T;
+
+  explicit UnalignedIterator(const std::byte* at) noexcept : at_(at) {}
+  T operator*() const noexcept { return from_bytes<T>(at_); }
+  UnalignedIterator& operator++() noexcept {
+    at_ += sizeof(T);
+    return *this;
+  }
+  UnalignedIterator& operator--() noexcept {
+    at_ -= sizeof(T);
+    return *this;
+  }
+  UnalignedIterator& operator+=(difference_type n) noexcept {
+    at_ += n * static_cast<difference_type>(sizeof(T));
+    return *this;
+  }
+  friend difference_type operator-(UnalignedIterator a, UnalignedIterator b) noexcept {
+    return (a.at_ - b.at_) / static_cast<difference_type>(sizeof(T));
+  }
+  friend bool operator==(UnalignedIterator, UnalignedIterator) noexcept = default;
+
+ private:
+  const std::byte* at_;
+};
+
+// What to reserve for `count` elements whose bytes may not be there: all of it where an element is little
+// more than its bytes, else no more memory than there are bytes left.
+template <class T>
+std::size_t first_reserve(const Reader& in, std::size_t count) {
+  constexpr std::size_t each = min_bytes<T>();
+  if constexpr (sizeof(T) <= 4 * each) return count;
+  return std::min(count, in.remaining() / sizeof(T) + 1);
+}
+
+// Replaces the elements of `value`; allocates only beyond its capacity.
+template <class T, class A>
+void assign_dense(std::vector<T, A>& value, std::span<const std::byte> bytes) {
+  const std::byte* const end = bytes.data() + bytes.size();
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(T) == 0) {
+    value.assign(reinterpret_cast<const T*>(bytes.data()), reinterpret_cast<const T*>(end));
+  } else {
+    value.assign(UnalignedIterator<T>(bytes.data()), UnalignedIterator<T>(end));
+  }
+}
+
+template <class T, class A>
+struct Format<std::vector<T, A>> : SequenceFormat<std::vector<T, A>> {
+  using Vector = std::vector<T, A>;
+
+  static void write(Writer& out, const Vector& value) {
+    if constexpr (dense<T>()) {
+      out.count(value.size());
+      out.raw(value.data(), value.size() * sizeof(T));
+    } else {
+      write_elements(out, value);
+    }
+  }
+  static Vector read(Reader& in) {
+    Vector value;
+    const std::size_t count = in.count<T>();
+    if constexpr (dense<T>()) {
+      assign_dense(value, {in.raw(count * sizeof(T)), count * sizeof(T)});
+    } else {
+      value.reserve(first_reserve<T>(in, count));
+      read_elements<T>(in, count, [&value](auto& from) { value.push_back(codec::read<T>(from)); });
+    }
+    return value;
+  }
+};
+
+// One byte per bool, each checked.
+template <class A>
+struct Format<std::vector<bool, A>> : Varying {
+  using parts = Types<>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint64_t);
+
+  static void write(Writer& out, const std::vector<bool, A>& value) {
+    out.count(value.size());
+    std::byte* at = out.room(value.size());
+    for (const bool element : value) *at++ = std::byte{element};
+  }
+  static std::vector<bool, A> read(Reader& in) {
+    const std::size_t count = in.count<bool>();
+    const std::byte* const from = in.raw(count);
+    std::vector<bool, A> value(count);
+    for (std::size_t i = 0; i < count; ++i) value[i] = checked_bool(from[i]);
+    return value;
+  }
+};
+
+// Sets arrive in order, so that each element belongs at the end; one that does not is put in its place all
+// the same.
+template <class Set>
+struct SetFormat : Varying {
+  using T = typename Set::value_type;
+  using parts = Types<T>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint64_t);
+
+  static void write(Writer& out, const Set& value) { write_elements(out, value); }
+  static Set read(Reader& in) {
+    Set value;
+    read_elements<T>(in, in.count<T>(),
+                     [&value](auto& from) { value.emplace_hint(value.end(), codec::read<T>(from)); });
+    return value;
+  }
+};
+
+template <class T, class C, class A>
+struct Format<std::set<T, C, A>> : SetFormat<std::set<T, C, A>> {};
+template <class T, class C, class A>
+struct Format<std::multiset<T, C, A>> : SetFormat<std::multiset<T, C, A>> {};
+template <class T, class H, class E, class A>
+struct Format<std::unordered_set<T, H, E, A>> : SetFormat<std::unordered_set<T, H, E, A>> {};
+template <class T, class H, class E, class A>
+struct Format<std::unordered_multiset<T, H, E, A>> : SetFormat<std::unordered_multiset<T, H, E, A>> {};
+
+template <class Map>
+struct MapFormat : Varying {
+  using Key = typename Map::key_type;
+  using Mapped = typename Map::mapped_type;
+  using Entry = std::pair<Key, Mapped>;
+  using parts = Types<Key, Mapped>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint64_t);
+
+  static void write(Writer& out, const Map& value) { write_elements(out, value); }
+  static Map read(Reader& in) {
+    Map value;
+    read_elements<Entry>(in, in.count<Entry>(),
+                         [&value](auto& from) { value.insert(value.end(), codec::read<Entry>(from)); });
+    return value;
+  }
+};
+
+template <class K, class M, class C, class A>
+struct Format<std::map<K, M, C, A>> : MapFormat<std::map<K, M, C, A>> {};
+template <class K, class M, class C, class A>
+struct Format<std::multimap<K, M, C, A>> : MapFormat<std::multimap<K, M, C, A>> {};
+template <class K, class M, class H, class E, class A>
+struct Format<std::unordered_map<K, M, H, E, A>> : MapFormat<std::unordered_map<K, M, H, E, A>> {};
+template <class K, class M, class H, class E, class A>
+struct Format<std::unordered_multimap<K, M, H, E, A>> : MapFormat<std::unordered_multimap<K, M, H, E, A>> {};
+
+// stack, queue, priority_queue: the container inside, which they keep as the protected member c.
+template <class Adaptor>
+struct AdaptorFormat : Varying {
+  using Container = typename Adaptor::container_type;
+  using parts = Types<Container>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint64_t);
+
+  struct Open : Adaptor {
+    static const Container& inside(const Adaptor& adaptor) { return adaptor.*(&Open::c); }
+    static Container& inside(Adaptor& adaptor) { return adaptor.*(&Open::c); }
+  };
+  static void write(Writer& out, const Adaptor& value) { codec::write(out, Open::inside(value)); }
+  static Adaptor read(Reader& in) {
+    Adaptor value;
+    Open::inside(value) = codec::read<Container>(in);
+    return value;
+  }
+};
+
+template <class T, class C>
+struct Format<std::stack<T, C>> : AdaptorFormat<std::stack<T, C>> {};
+template <class T, class C>
+struct Format<std::queue<T, C>> : AdaptorFormat<std::queue<T, C>> {};
+// A message could hold what is no heap: it is made one again.
+template <class T, class C, class Less>
+struct Format<std::priority_queue<T, C, Less>> : AdaptorFormat<std::priority_queue<T, C, Less>> {
+  static std::priority_queue<T, C, Less> read(Reader& in) {
+    return std::priority_queue<T, C, Less>(Less(), codec::read<C>(in));
+  }
+};
+
+// ---- Products: the members, nothing else ----
+
+template <class A, class B>
+struct Format<std::pair<A, B>> {
+  using parts = Types<A, B>;
+  static constexpr std::size_t kFixedBytes = sum_of_fixed(parts{});
+  static constexpr std::size_t kMinBytes = sum_of_min(parts{});
+  static constexpr bool kDense = false;
+
+  template <class Out>
+  static void write(Out& out, const std::pair<A, B>& value) {
+    codec::write(out, value.first);
+    codec::write(out, value.second);
+  }
+  template <class In>
+  static std::pair<A, B> read(In& in) {
+    return std::pair<A, B>{codec::read<std::remove_cv_t<A>>(in), codec::read<std::remove_cv_t<B>>(in)};
+  }
+};
+
+template <class... T>
+struct Format<std::tuple<T...>> {
+  using parts = Types<T...>;
+  static constexpr std::size_t kFixedBytes = sum_of_fixed(parts{});
+  static constexpr std::size_t kMinBytes = sum_of_min(parts{});
+  static constexpr bool kDense = false;
+
+  template <class Out>
+  static void write(Out& out, const std::tuple<T...>& value) {
+    std::apply([&out](const auto&... member) { (codec::write(out, member), ...); }, value);
+  }
+  template <class In>
+  static std::tuple<T...> read(In& in) {
+    return std::tuple<T...>{codec::read<std::remove_cv_t<T>>(in)...};
+  }
+};
+
+template <class T, std::size_t N>
+struct Format<std::array<T, N>> {
+  using parts = Types<T>;
+  static constexpr std::size_t kFixedBytes = fixed_bytes<T>() == kVaries ? kVaries : fixed_bytes<T>() * N;
+  static constexpr std::size_t kMinBytes = min_bytes<T>() * N;
+  static constexpr bool kDense = dense<T>() && sizeof(std::array<T, N>) == N * sizeof(T);
+
+  template <class Out>
+  static void write(Out& out, const std::array<T, N>& value) {
+    for (const T& element : value) codec::write(out, element);
+  }
+  template <class In>
+  static std::array<T, N> read(In& in) {
+    if constexpr (std::is_default_constructible_v<T>) {
+      std::array<T, N> value{};
+      for (T& element : value) read_into(in, element);
+      return value;
+    } else {
+      return [&in]<std::size_t... I>(std::index_sequence<I...>) {
+        return std::array<T, N>{{((void)I, codec::read<T>(in))...}};
+      }
+      (std::make_index_sequence<N>());
+    }
+  }
+};
+
+template <class T>
+struct Format<std::complex<T>> {
+  using parts = Types<T>;
+  static constexpr std::size_t kFixedBytes = sizeof(std::complex<T>);
+  static constexpr std::size_t kMinBytes = kFixedBytes;
+  static constexpr bool kDense = true;
+  template <class Out>
+  static void write(Out& out, const std::complex<T>& value) {
+    out.raw(&value, sizeof value);
+  }
+};
+
+template <class Rep, class Period>
+struct Format<std::chrono::duration<Rep, Period>> {
+  using Duration = std::chrono::duration<Rep, Period>;
+  using parts = Types<Rep>;
+  static constexpr std::size_t kFixedBytes = fixed_bytes<Rep>();
+  static constexpr std::size_t kMinBytes = min_bytes<Rep>();
+  static constexpr bool kDense = dense<Rep>() && sizeof(Duration) == sizeof(Rep);
+  template <class Out>
+  static void write(Out& out, const Duration& value) {
+    codec::write(out, value.count());
+  }
+  template <class In>
+  static Duration read(In& in) {
+    return Duration(codec::read<Rep>(in));
+  }
+};
+
+template <class Clock, class Duration>
+struct Format<std::chrono::time_point<Clock, Duration>> {
+  using Point = std::chrono::time_point<Clock, Duration>;
+  using parts = Types<Duration>;
+  static constexpr std::size_t kFixedBytes = fixed_bytes<Duration>();
+  static constexpr std::size_t kMinBytes = min_bytes<Duration>();
+  static constexpr bool kDense = dense<Duration>() && sizeof(Point) == sizeof(Duration);
+  template <class Out>
+  static void write(Out& out, const Point& value) {
+    codec::write(out, value.time_since_epoch());
+  }
+  template <class In>
+  static Point read(In& in) {
+    return Point(codec::read<Duration>(in));
+  }
+};
+
+// Eight bits to a byte, the lowest first; the bits left over are 0.
+template <std::size_t N>
+struct Format<std::bitset<N>> {
+  using parts = Types<>;
+  static constexpr std::size_t kFixedBytes = (N + 7) / 8;
+  static constexpr std::size_t kMinBytes = kFixedBytes;
+  static constexpr bool kDense = false;
+
+  template <class Out>
+  static void write(Out& out, const std::bitset<N>& value) {
+    std::array<std::byte, kFixedBytes> bytes{};
+    for (std::size_t i = 0; i < N; ++i) {
+      if (value[i]) bytes[i / 8] |= std::byte{1} << (i % 8);
+    }
+    out.raw(bytes.data(), bytes.size());
+  }
+  template <class In>
+  static std::bitset<N> read(In& in) {
+    const std::byte* const bytes = in.raw(kFixedBytes);
+    std::bitset<N> value;
+    for (std::size_t i = 0; i < kFixedBytes * 8; ++i) {
+      const bool bit = (bytes[i / 8] >> (i % 8) & std::byte{1}) != std::byte{0};
+      if (i < N) {
+        value[i] = bit;
+      } else if (bit) {
+        throw_malformed("a bit beyond the end of a bitset");
+      }
+    }
+    return value;
+  }
+};
+
+// ---- Sums: which one, then it ----
+
+template <class T>
+struct Format<std::optional<T>> : Varying {
+  using parts = Types<T>;
+  static constexpr std::size_t kMinBytes = 1;
+
+  static void write(Writer& out, const std::optional<T>& value) {
+    codec::write(out, value.has_value());
+    if (value) codec::write(out, *value);
+  }
+  static std::optional<T> read(Reader& in) {
+    if (!codec::read<bool>(in)) return std::nullopt;
+    return std::optional<T>(std::in_place, codec::read<std::remove_cv_t<T>>(in));
+  }
+};
+
+template <class... T>
+struct Format<std::variant<T...>> : Varying {
+  using Variant = std::variant<T...>;
+  using parts = Types<T...>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint32_t);
+
+  static void write(Writer& out, const Variant& value) {
+    if (value.valueless_by_exception()) throw_valueless_variant();
+    codec::write(out, static_cast<std::uint32_t>(value.index()));
+    std::visit([&out](const auto& alternative) { codec::write(out, alternative); }, value);
+  }
+  static Variant read(Reader& in) { return read_alternative(in, codec::read<std::uint32_t>(in)); }
+
+ private:
+  template <std::size_t I = 0>
+  static Variant read_alternative(Reader& in, std::uint32_t index) {
+    if constexpr (I == sizeof...(T)) {
+      throw_malformed("a variant's index out of range");
+    } else {
+      using Alternative = std::remove_cv_t<std::variant_alternative_t<I, Variant>>;
+      if (index == I) return Variant(std::in_place_index<I>, codec::read<Alternative>(in));
+      return read_alternative<I + 1>(in, index);
+    }
+  }
+};
+
+// ---- Smart pointers that own ----
+// To classes with virtual functions: cereal's registration (cereal/types/polymorphic.hpp), not these.
+
+template <class T>
+requires(!std::is_polymorphic_v<T> && !std::is_array_v<T>) struct Format<std::unique_ptr<T>> : Varying {
+  using parts = Types<T>;
+  static constexpr std::size_t kMinBytes = 1;
+
+  static void write(Writer& out, const std::unique_ptr<T>& value) {
+    codec::write(out, value != nullptr);
+    if (value == nullptr) return;
+    const Nested nested(out);
+    codec::write(out, *value);
+  }
+  static std::unique_ptr<T> read(Reader& in) {
+    if (!codec::read<bool>(in)) return nullptr;
+    const Nested nested(in);
+    return std::unique_ptr<T>(new T(codec::read<std::remove_cv_t<T>>(in)));
+  }
+};
+
+// An object that several pointers of a message share is sent once and shared by them again on the other side.
+// 0: null; n: the nth object of the message, whose value follows where n is named first.
+template <class T>
+requires(!std::is_polymorphic_v<T> && !std::is_array_v<T>) struct Format<std::shared_ptr<T>> : Varying {
+  using Value = std::remove_cv_t<T>;
+  using parts = Types<T>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint32_t);
+
+  static void write(Writer& out, const std::shared_ptr<T>& value) {
+    if (value == nullptr) return codec::write(out, std::uint32_t{0});
+    const auto [number, is_new] = out.shared().number_of(value, typeid(Value));
+    codec::write(out, number);
+    if (!is_new) return;
+    const Nested nested(out);
+    codec::write(out, *value);
+  }
+  static std::shared_ptr<T> read(Reader& in) {
+    const auto number = codec::read<std::uint32_t>(in);
+    if (number == 0) return nullptr;
+    if (!in.shared().is_new(number)) {
+      return std::static_pointer_cast<Value>(in.shared().find(number, typeid(Value)));
+    }
+    const Nested nested(in);
+    if constexpr (std::is_default_constructible_v<Value> && std::is_move_assignable_v<Value>) {
+      auto value = std::make_shared<Value>();
+      in.shared().add(value, typeid(Value));  // before its members are read: they may point back to it
+      read_into(in, *value);
+      return value;
+    } else {
+      const std::size_t place = in.shared().reserve();
+      auto value = std::make_shared<Value>(codec::read<Value>(in));
+      in.shared().fill(place, value, typeid(Value));
+      return value;
+    }
+  }
+};
+
+// As the shared_ptr it locks to: of use inside a message that also holds the owner.
+template <class T>
+requires(!std::is_polymorphic_v<T> && !std::is_array_v<T>) struct Format<std::weak_ptr<T>> : Varying {
+  using parts = Types<T>;
+  static constexpr std::size_t kMinBytes = sizeof(std::uint32_t);
+  static void write(Writer& out, const std::weak_ptr<T>& value) { codec::write(out, value.lock()); }
+  static std::weak_ptr<T> read(Reader& in) { return codec::read<std::shared_ptr<T>>(in); }
+};
+
+}  // namespace multiprocessing::codec

@@ -1,0 +1,70 @@
+// What pool.hpp's templates need of the pool: jobs, and the engine that runs them.  Layer: pool.
+// How it works is told in src/pool/core.hpp.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "multiprocessing/detail/archive_bytes.hpp"
+#include "multiprocessing/detail/deadline.hpp"
+
+namespace multiprocessing::pool {
+
+using detail::Deadline;
+
+// One call of the user's (apply, map, …): tasks 0, 1, 2 … of one kind, each of which gets exactly one verdict.
+//
+// The engine calls these from whichever thread happens to move tasks and results, one at a time; they call nothing
+// of the pool.  What encode() or deliver() throw becomes the failure of that task.
+class Job {
+ public:
+  Job() = default;
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+  virtual ~Job() = default;
+  virtual void encode(std::size_t task, codec::Encoder& out) = 0;  // may run again after a worker's death
+  virtual void deliver(std::size_t task, codec::Decoder& in) = 0;
+  virtual void fail(std::size_t task, std::exception_ptr error) noexcept = 0;
+  [[nodiscard]] virtual std::string describe(std::size_t task) const = 0;
+
+  // Tasks without a verdict.  0 with `complete`: nothing will change any more, results may be read without a lock.
+  std::atomic<std::size_t> left{0};
+};
+
+class Core;  // the engine, one per pool
+
+struct Settings {
+  int processes = 0;
+  std::function<void()> initializer;
+};
+
+[[nodiscard]] std::shared_ptr<Core> start(const Settings& settings);
+[[nodiscard]] int processes(const Core& core) noexcept;
+
+// Adds `tasks` tasks of the job, numbered from `first`.  Throws std::invalid_argument after close(), PoolBroken.
+void submit(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
+// submit() and wait(): without waking any other thread of this process.
+void run(Core& core, const std::shared_ptr<Job>& job, std::size_t tasks);
+// Moves tasks and results until ready() (which may be called with the engine's lock held) or the deadline.
+bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline);
+// Runs `callback` on the pool's result thread once the job has all its verdicts.
+void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> callback);
+// Runs f while no job of this pool makes progress: for reading what deliver() writes of a job that is not complete.
+void under_lock(Core& core, const std::function<void()>& f);
+
+void close(Core& core);
+void join(Core& core);
+void terminate(Core& core);
+
+// How a task's exception travels.  encode: from within a handler.  decode: as its own type with a RemoteError
+// nested in it, or the RemoteError.
+void encode_current_exception(codec::Encoder& out);
+[[nodiscard]] std::exception_ptr decode_exception(codec::Decoder& in);
+
+[[nodiscard]] std::string type_text(const char* mangled);
+
+}  // namespace multiprocessing::pool

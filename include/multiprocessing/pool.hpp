@@ -1,0 +1,447 @@
+// Pool: worker processes that run functions, and that a crash cannot break.
+//
+//   int test(int x) { return x + 100; }
+//   mp::Pool pool(3);                                        // default: one worker per available core
+//   int one = pool.apply(test, 1);
+//   auto later = pool.apply_async(test, 2);                  // mp::AsyncResult<int>
+//   std::vector<int> all = pool.map(test, numbers);          // results in order
+//   for (int r : pool.imap_unordered(test, numbers)) use(r); // as they finish
+//   later.get();
+//                                                            // leaving scope waits for submitted work
+//
+// What runs: a function, a captureless lambda, or a serializable function object; arguments and results are anything
+// that can be sent (serialize.hpp).  Arguments travel as the parameter types of the function.  Workers are forked
+// from the memory of the program as it was when the pool was made, replacements too: globals set before are seen.
+//
+// Deaths: a worker that dies (a signal, exit(), the kernel's out-of-memory killer) fails only the task it was
+// running, with WorkerDied; tasks that waited behind it go to others; a new worker takes its place.  A task has
+// exactly one verdict, and runs at most once.  With chunks (map, imap) a task is a chunk.  When the supervisor of
+// the pool is killed, every pending and later call gets PoolBroken.  When this program ends, by any means, workers
+// and what they started end with it.
+//
+// Exceptions of a task: a standard exception arrives as its own type with a RemoteError nested in it
+// (std::rethrow_if_nested); anything else as RemoteError.
+//
+// Threads: safe from any thread of the process that made it.  A thread that waits for a result moves tasks and
+// results itself; a thread of the pool's does so when nobody waits, and runs callbacks.
+// Fork: a pool belongs to the process that made it; a child that calls it gets std::logic_error.
+// Ownership: results (AsyncResult) may outlive the pool.  Leaving scope is close() + join(); by an exception, or after
+// terminate(), it is terminate().
+// Errors: OsError when processes cannot be started; std::invalid_argument for a call after close(); the exceptions
+// below.
+#pragma once
+
+#include <sys/types.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "multiprocessing/detail/deadline.hpp"
+#include "multiprocessing/detail/pool_core.hpp"
+#include "multiprocessing/detail/pool_jobs.hpp"
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/serialize.hpp"
+
+namespace multiprocessing {
+
+// The worker that ran the task died.  What the task had done by then is done; it is not run again.
+class WorkerDied : public Error {
+ public:
+  WorkerDied(pid_t pid, int status, std::string task);  // status: exit code, or -signal
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  [[nodiscard]] std::optional<int> signal() const noexcept;     // if a signal killed it
+  [[nodiscard]] std::optional<int> exit_code() const noexcept;  // if it ended by itself
+  [[nodiscard]] const std::string& task() const noexcept { return task_; }
+  [[nodiscard]] const std::string& stack() const noexcept { return stack_; }  // of the crash; empty: not known
+
+ private:
+  pid_t pid_;
+  int status_;
+  std::string task_;
+  std::string stack_;
+};
+
+// An exception of a task, as it was in the worker.  what() is its text.
+class RemoteError : public Error {
+ public:
+  RemoteError(std::string type_name, const std::string& text, std::string traceback, pid_t pid);
+  [[nodiscard]] const std::string& type_name() const noexcept { return type_name_; }
+  [[nodiscard]] const std::string& traceback() const noexcept { return traceback_; }  // empty: not known
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+
+ private:
+  std::string type_name_;
+  std::string traceback_;
+  pid_t pid_;
+};
+
+// The pool can run nothing any more; what() says why.  Make a new one.
+class PoolBroken : public Error {
+ public:
+  using Error::Error;
+};
+
+struct PoolOptions {
+  int processes = 0;                         // 0: mp::cpu_count()
+  std::function<void()> initializer = {};    // runs first in each worker: mp::bind(load_model, path), any closure
+};
+
+struct MapOptions {
+  std::size_t chunksize = 0;  // items per task; 0: chosen for you (imap: 1)
+};
+
+// The result of a call that goes on.  A cheap handle; copies name the same result.
+template <class T>
+class AsyncResult {
+ public:
+  using value_type = T;
+
+  // Waits, then returns the value (moved out where it cannot be copied) or throws what the task threw.
+  T get() const { return get_until(detail::Deadline::never()); }
+  // Throws TimeoutError when it is not ready within `patience`; ask again later.
+  template <class Rep, class Period>
+  T get(std::chrono::duration<Rep, Period> patience) const {
+    return get_until(detail::Deadline::after(patience));
+  }
+  void wait() const { wait_until(detail::Deadline::never()); }
+  template <class Rep, class Period>
+  bool wait(std::chrono::duration<Rep, Period> patience) const {  // true: ready
+    return wait_until(detail::Deadline::after(patience));
+  }
+  [[nodiscard]] bool ready() const { return is_complete(*job_); }
+  // Throws std::invalid_argument when it is not ready, as Python's does.
+  [[nodiscard]] bool successful() const {
+    if (!ready()) throw std::invalid_argument("AsyncResult::successful: the result is not ready, wait() for it first");
+    return job_->error == nullptr;
+  }
+
+  // Callbacks run on the pool's result thread, in no promised order; an exception that leaves one is reported on
+  // stderr and goes no further.  One that is added after the result has come runs then.
+  template <class Callback>
+  const AsyncResult& on_success(Callback callback) const {
+    pool::when_complete(*core_, job_, [job = job_, callback = std::move(callback)]() mutable {
+      if (job->error != nullptr) return;
+      if constexpr (std::is_void_v<T>) {
+        std::invoke(callback);
+      } else {
+        std::invoke(callback, std::as_const(*job->value));
+      }
+    });
+    return *this;
+  }
+  template <class Callback>
+  const AsyncResult& on_error(Callback callback) const {
+    pool::when_complete(*core_, job_, [job = job_, callback = std::move(callback)]() mutable {
+      if (job->error != nullptr) std::invoke(callback, job->error);
+    });
+    return *this;
+  }
+
+ private:
+  friend class Pool;
+  using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+  using Job = pool::ValueJob<Value>;
+
+  AsyncResult(std::shared_ptr<pool::Core> core, std::shared_ptr<Job> job)
+      : core_(std::move(core)), job_(std::move(job)) {}
+
+  static bool is_complete(const Job& job) { return job.left.load(std::memory_order_acquire) == 0; }
+
+  bool wait_until(detail::Deadline deadline) const {
+    if (ready()) return true;
+    return pool::wait(*core_, [this] { return is_complete(*job_); }, deadline);
+  }
+
+  T get_until(detail::Deadline deadline) const {
+    if (!wait_until(deadline)) throw TimeoutError("AsyncResult::get: not ready within the time given");
+    if (job_->error != nullptr) std::rethrow_exception(job_->error);
+    if constexpr (std::is_copy_constructible_v<T>) {
+      return *job_->value;
+    } else if constexpr (!std::is_void_v<T>) {
+      if (!job_->value) throw std::logic_error("AsyncResult::get: the value cannot be copied and was taken before");
+      T value = std::move(*job_->value);
+      job_->value.reset();
+      return value;
+    }
+  }
+
+  std::shared_ptr<pool::Core> core_;
+  std::shared_ptr<Job> job_;
+};
+
+// What imap and imap_unordered return: a range to be iterated once, whose iterators give T&.  It reads its input as
+// it goes, a bounded way ahead, in the iterating thread.  An item's exception is thrown where its turn comes (by
+// begin() or ++); the iterator may be advanced again after that.
+template <class T, class Source>
+class ImapRange {
+ public:
+  class Iterator {
+   public:
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+    explicit Iterator(Source& source) : source_(&source) { ++*this; }
+    T& operator*() const noexcept { return *source_->current; }
+    Iterator& operator++() {
+      source_->advance();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const Iterator& it, std::default_sentinel_t) noexcept { return !it.source_->current; }
+
+   private:
+    Source* source_;
+  };
+  explicit ImapRange(std::unique_ptr<Source> source) : source_(std::move(source)) {}
+  [[nodiscard]] Iterator begin() { return Iterator(*source_); }
+  [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+  // The number of items, where the input knows it.
+  [[nodiscard]] std::size_t size() const
+    requires Source::is_sized
+  {
+    return source_->total;
+  }
+
+ private:
+  std::unique_ptr<Source> source_;
+};
+
+namespace pool {
+
+template <class How, class F, std::ranges::view View>
+struct ImapSource {
+  using Item = std::ranges::range_value_t<View>;
+  using Job = ImapJob<How, F, Item>;
+  using Value = typename Job::Value;
+  static constexpr bool is_sized = std::ranges::sized_range<View>;
+
+  ImapSource(std::shared_ptr<Core> engine, View input_view, std::shared_ptr<Job> imap_job, std::size_t items_per_task)
+      : core(std::move(engine)), input(std::move(input_view)), job(std::move(imap_job)), chunk(items_per_task),
+        window(std::max<std::size_t>(32, 4 * chunk * static_cast<std::size_t>(processes(*core)))) {
+    if constexpr (is_sized) total = static_cast<std::size_t>(std::ranges::size(input));
+  }
+
+  void advance() {
+    current.reset();
+    if (!next) next.emplace(std::ranges::begin(input));
+    read_ahead();
+    if (at == outcomes.size()) {
+      if (in_flight == 0) return;
+      pool::wait(*core, [this] { return job->has_outcome(); }, Deadline::never());
+      under_lock(*core, [this] { outcomes = job->take(); });
+      at = 0;
+      in_flight -= outcomes.size();
+      read_ahead();
+    }
+    typename Job::Outcome outcome = std::move(outcomes[at++]);
+    if (outcome.error != nullptr) std::rethrow_exception(outcome.error);
+    current = std::move(outcome.value);
+  }
+
+  // Items given to workers and not yet here are at most `window`.
+  void read_ahead() {
+    while (in_flight + chunk <= window || in_flight == 0) {
+      std::vector<Item> items;
+      for (; items.size() < chunk && *next != std::ranges::end(input); ++*next) items.push_back(**next);
+      if (items.empty()) return;
+      in_flight += items.size();
+      std::size_t task = 0;
+      under_lock(*core, [&] { task = job->add(std::move(items)); });
+      submit(*core, job, task, 1);
+    }
+  }
+
+  std::shared_ptr<Core> core;
+  View input;
+  std::shared_ptr<Job> job;
+  std::size_t chunk;
+  std::size_t window;
+  std::size_t total = 0;
+  std::optional<std::ranges::iterator_t<View>> next;
+  std::size_t in_flight = 0;
+  std::vector<typename Job::Outcome> outcomes;
+  std::size_t at = 0;
+  std::optional<Value> current;
+};
+
+// "abc" as a range is its three characters, not four.
+template <class Range>
+decltype(auto) as_input(Range&& range) {
+  if constexpr (std::is_array_v<std::remove_reference_t<Range>> &&
+                std::is_same_v<std::remove_cvref_t<std::remove_extent_t<std::remove_reference_t<Range>>>, char>) {
+    return std::string_view(range);
+  } else {
+    return std::forward<Range>(range);
+  }
+}
+
+// A random-access range of somebody who waits for the result: read in place.
+template <class Iterator>
+struct Borrowed {
+  Iterator first;
+  decltype(auto) operator[](std::size_t i) const { return first[static_cast<std::iter_difference_t<Iterator>>(i)]; }
+};
+
+}  // namespace pool
+
+class Pool {
+ public:
+  Pool() : Pool(PoolOptions{}) {}
+  explicit Pool(int processes) : Pool(PoolOptions{.processes = processes}) {}
+  // Throws std::invalid_argument for a negative number of processes, OsError when they cannot be started.
+  explicit Pool(PoolOptions options);
+  ~Pool();
+  Pool(Pool&& other) noexcept;
+  Pool& operator=(Pool&& other) noexcept;
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // --- one call ------------------------------------------------------------------------------------------------
+  // f(args...) in a worker; waits.
+  template <class F, class... Args>
+  auto apply(F&& f, Args&&... args) -> typename pool::Batch<F, Args...>::result {
+    auto job = make_apply(std::forward<F>(f), std::forward<Args>(args)...);
+    pool::run(core(), job, 1);
+    return take<typename pool::Batch<F, Args...>::result>(*job);
+  }
+  template <class F, class... Args>
+  auto apply_async(F&& f, Args&&... args) -> AsyncResult<typename pool::Batch<F, Args...>::result> {
+    auto job = make_apply(std::forward<F>(f), std::forward<Args>(args)...);
+    pool::submit(core(), job, 0, 1);
+    return {core_, std::move(job)};
+  }
+
+  // --- many calls, all results ---------------------------------------------------------------------------------
+  // f(item) for each item of any input range; results in its order (void for a void f).  Waits for all, then throws
+  // what the first failed item threw, if any.
+  template <class F, std::ranges::input_range Range>
+  auto map(F&& f, Range&& items, MapOptions options = {}) {
+    return map_all<pool::Single>(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options);
+  }
+  // f(a, b, …) for each tuple (a, b, …).
+  template <class F, std::ranges::input_range Range>
+  auto starmap(F&& f, Range&& tuples, MapOptions options = {}) {
+    return map_all<pool::Star>(std::forward<F>(f), std::forward<Range>(tuples), options);
+  }
+  // AsyncResult<std::vector<R>>, or AsyncResult<void>.  The items are copied first.
+  template <class F, std::ranges::input_range Range>
+  auto map_async(F&& f, Range&& items, MapOptions options = {}) {
+    return map_later<pool::Single>(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options);
+  }
+  template <class F, std::ranges::input_range Range>
+  auto starmap_async(F&& f, Range&& tuples, MapOptions options = {}) {
+    return map_later<pool::Star>(std::forward<F>(f), std::forward<Range>(tuples), options);
+  }
+
+  // --- many calls, one result after another --------------------------------------------------------------------
+  // A range of results, in the order of the input, or as they finish.  The input may be endless; an lvalue must live
+  // as long as the range.  A void function yields std::monostate.
+  template <class F, std::ranges::input_range Range>
+  auto imap(F&& f, Range&& items, MapOptions options = {}) {
+    return imap_range(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options, true);
+  }
+  template <class F, std::ranges::input_range Range>
+  auto imap_unordered(F&& f, Range&& items, MapOptions options = {}) {
+    return imap_range(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options, false);
+  }
+
+  // --- the end -------------------------------------------------------------------------------------------------
+  void close();      // no more calls; those submitted are done.  Idempotent
+  void join();       // waits until all is done and the workers are gone.  REQUIRES: close() or terminate()
+  void terminate();  // kills the workers; calls that have no result yet get Cancelled.  Idempotent
+
+ private:
+  pool::Core& core() const;
+
+  template <class F, class... Args>
+  static auto make_apply(F&& f, Args&&... args) {
+    static_assert(pool::Batch<F, Args...>::Call::check());
+    return std::make_shared<pool::ApplyJob<F, Args...>>(std::in_place, std::forward<F>(f),
+                                                         std::forward<Args>(args)...);
+  }
+
+  template <class Result, class Job>
+  static Result take(Job& job) {
+    if (job.error != nullptr) std::rethrow_exception(job.error);
+    if constexpr (!std::is_void_v<Result>) return std::move(*job.value);
+  }
+
+  [[nodiscard]] std::size_t chunk_for(std::size_t count, MapOptions options) const;
+
+  template <class How, class Item, class F, class Items>
+  auto make_map(F&& f, Items items, std::size_t count, MapOptions options) {
+    static_assert(How::template batch<F, Item>::Call::check());
+    return std::make_shared<pool::MapJob<How, F, Items, Item>>(std::forward<F>(f), std::move(items), count,
+                                                                chunk_for(count, options));
+  }
+
+  template <class How, class F, class Range>
+  auto map_all(F&& f, Range&& items, MapOptions options) {
+    using Item = std::ranges::range_value_t<Range>;
+    using Result = typename How::template batch<F, Item>::result;
+    using All = std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
+    const auto wait_for = [this](auto job) {
+      pool::run(core(), job, job->tasks());
+      return take<All>(*job);
+    };
+    if constexpr (std::ranges::random_access_range<Range> && std::ranges::sized_range<Range>) {
+      const auto count = static_cast<std::size_t>(std::ranges::size(items));
+      return wait_for(make_map<How, Item>(std::forward<F>(f), pool::Borrowed{std::ranges::begin(items)}, count, options));
+    } else {
+      auto copy = collect(items);
+      const std::size_t count = copy.size();
+      return wait_for(make_map<How, Item>(std::forward<F>(f), std::move(copy), count, options));
+    }
+  }
+
+  template <class How, class F, class Range>
+  auto map_later(F&& f, Range&& items, MapOptions options) {
+    using Item = std::ranges::range_value_t<Range>;
+    using Result = typename How::template batch<F, Item>::result;
+    using All = std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
+    auto copy = collect(items);
+    const std::size_t count = copy.size();
+    auto job = make_map<How, Item>(std::forward<F>(f), std::move(copy), count, options);
+    pool::submit(core(), job, 0, job->tasks());
+    return AsyncResult<All>(core_, std::move(job));
+  }
+
+  // std::vector<bool> has no bools to refer to: a deque.
+  template <class Range>
+  static auto collect(Range& items) {
+    using Value = std::ranges::range_value_t<Range>;
+    std::conditional_t<std::is_same_v<Value, bool>, std::deque<Value>, std::vector<Value>> copy;
+    for (auto&& item : items) copy.push_back(std::forward<decltype(item)>(item));
+    return copy;
+  }
+
+  template <class F, class Range>
+  auto imap_range(F&& f, Range&& items, MapOptions options, bool ordered) {
+    using View = std::views::all_t<Range>;
+    using Source = pool::ImapSource<pool::Single, F, View>;
+    static_assert(pool::Batch<F, typename Source::Item>::Call::check());
+    auto job = std::make_shared<typename Source::Job>(std::forward<F>(f), ordered);
+    core();
+    return ImapRange<typename Source::Value, Source>(
+        std::make_unique<Source>(core_, std::views::all(std::forward<Range>(items)), std::move(job),
+                                 std::max<std::size_t>(options.chunksize, 1)));
+  }
+
+  std::shared_ptr<pool::Core> core_;
+  int exceptions_before_ = 0;
+};
+
+}  // namespace multiprocessing

@@ -1,0 +1,100 @@
+// What of Encoder, Decoder, Writer and Reader is not worth inlining: growth, handles, shared objects, errors.
+#include "multiprocessing/detail/archive.hpp"
+
+#include <algorithm>
+#include <new>
+#include <string>
+
+#include "multiprocessing/errors.hpp"
+
+namespace multiprocessing::codec {
+
+// Doubling keeps the cost of growth constant per byte; from 256 on, since most messages fit.
+void Encoder::grow(std::size_t more) {
+  if (more > static_cast<std::size_t>(-1) / 2 - size_) throw std::bad_alloc();
+  const std::size_t capacity = std::max({capacity_ * 2, size_ + more, std::size_t{256}});
+  void* const data = std::realloc(data_, capacity);
+  if (data == nullptr) throw std::bad_alloc();
+  data_ = static_cast<std::byte*>(data);
+  capacity_ = capacity;
+}
+
+void Encoder::carry(memory::Ref ref) {
+  const std::uint64_t id = ref.id();
+  const std::size_t at = size_;
+  carried_at_.reserve(carried_at_.size() + 1);  // so that both vectors grow or none
+  carried_.push_back(std::move(ref));
+  carried_at_.push_back(at);
+  try {
+    write(&id, sizeof id);
+  } catch (...) {
+    carried_.pop_back();
+    carried_at_.pop_back();
+    throw;
+  }
+}
+
+memory::Ref Decoder::adopt() {
+  std::uint64_t id = 0;
+  read(&id, sizeof id);
+  return memory::Ref::adopt(id);
+}
+
+std::pair<std::uint32_t, bool> SharedWritten::number_of(std::shared_ptr<const void> object,
+                                                        std::type_index type) {
+  const auto next = static_cast<std::uint32_t>(numbers_.size() + 1);
+  const auto [entry, is_new] = numbers_.try_emplace({object.get(), type}, next);
+  if (is_new) alive_.push_back(std::move(object));
+  return {entry->second, is_new};
+}
+
+bool SharedRead::is_new(std::uint32_t number) const {
+  if (number > objects_.size() + 1) throw_malformed("a shared object's number out of order");
+  return number == objects_.size() + 1;
+}
+
+std::size_t SharedRead::reserve() {
+  objects_.push_back({nullptr, typeid(void)});
+  return objects_.size() - 1;
+}
+
+void SharedRead::fill(std::size_t place, std::shared_ptr<void> object, std::type_index type) {
+  objects_[place] = {std::move(object), type};
+}
+
+std::shared_ptr<void> SharedRead::find(std::uint32_t number, std::type_index type) const {
+  const Object& found = objects_[number - 1];
+  if (found.type != type) throw_malformed("a shared object of another type, or not complete yet");
+  return found.object;
+}
+
+void throw_truncated(std::size_t wanted, std::size_t left) {
+  throw Error("message truncated: " + std::to_string(wanted) + " bytes expected, " + std::to_string(left) +
+              " left");
+}
+
+void Reader::throw_truncated_count(std::uint64_t count) const {
+  throw Error("message truncated: " + std::to_string(count) + " elements announced, " +
+              std::to_string(remaining()) + " bytes left");
+}
+
+void throw_malformed(const char* what) { throw Error(std::string("message malformed: ") + what); }
+
+void throw_too_deep_to_write() {
+  throw NotSendable(
+      "this value is nested more than " + std::to_string(kMaxDepth) +
+      " levels deep (containers and pointers inside one another); send it flat, in a std::vector");
+}
+
+void throw_too_many_weightless() {
+  throw NotSendable("this value has more than " + std::to_string(kMaxWeightless) +
+                    " elements that take no bytes in a message; send their number instead");
+}
+
+void throw_valueless_variant() {
+  throw NotSendable("a std::variant that is valueless by exception cannot be sent");
+}
+
+void rethrow_as_not_sendable(const char* what) { throw NotSendable(what); }
+
+}  // namespace multiprocessing::codec

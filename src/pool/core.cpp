@@ -1,0 +1,367 @@
+// Life and death of a pool: start, waiting, callbacks, the end.
+#include "pool/core.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "base/error.hpp"
+#include "multiprocessing/detail/callable_token.hpp"
+#include "multiprocessing/pool.hpp"
+#include "os/os.hpp"
+#include "pool/supervisor.hpp"
+#include "process/bootstrap.hpp"
+
+namespace multiprocessing::pool {
+
+template <class T>
+SharedArea<T>::SharedArea() {
+  void* area = nullptr;
+  if (const int error = os::map_shared_anonymous(sizeof(T), &area); error < 0) {
+    base::throw_os_error("map", "memory of a pool", -error);
+  }
+  area_ = new (area) T;  // not T{}: that would write, and so make real, every page of the rings
+}
+template <class T>
+SharedArea<T>::~SharedArea() {
+  if (area_ != nullptr) os::unmap(area_, sizeof(T));
+}
+
+// A thread that waits.  While there is one the result thread keeps out of the way.
+class Core::Waiting {
+ public:
+  explicit Waiting(Core& core) : core_(core) { core_.waiters_.fetch_add(1); }
+  ~Waiting() {
+    if (core_.waiters_.fetch_sub(1) != 1) return;
+    const std::lock_guard lock(core_.mutex_);
+    if (core_.undecided_ != 0) core_.thread_events_.notify();  // it takes over what is still under way
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  Core& core_;
+};
+
+std::shared_ptr<Core> Core::start(const Settings& settings) {
+  auto core = std::make_shared<Core>(settings);
+  core->start_thread();
+  return core;
+}
+
+Core::Core(const Settings& settings) : owner_(::getpid()), workers_(static_cast<std::size_t>(settings.processes)) {
+  process_::register_exit_handler();  // a task that calls exit() must not run our static destructors
+  start_supervisor(settings);
+  await_workers();
+}
+
+Core::~Core() {
+  if (!ended_ && supervisor_) end_processes(Command::terminate);
+  if (!thread_.joinable()) return;
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();  // a callback held the last reference
+  } else {
+    thread_.join();
+  }
+}
+
+void Core::start_thread() {
+  // Signals are for the host's own threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([self = shared_from_this()] { self->result_thread(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Core::start_supervisor(const Settings& settings) {
+  int ends[2];
+  if (const int error = os::message_socketpair(ends); error < 0) base::throw_os_error("socketpair", "pool", -error);
+  orders_ = base::Fd(ends[0]);
+  SupervisorPlan plan{.control = &*control_,
+                      .mailboxes = {},
+                      .orders = base::Fd(ends[1]),
+                      .host = base::Fd(os::pidfd_open(owner_)),
+                      .host_member = memory::self(),
+                      .initializer = settings.initializer,
+                      .first_worker_number = 1};
+  if (!plan.host) base::throw_os_error("pidfd_open", "pool");
+  for (Worker& worker : workers_) plan.mailboxes.push_back(&*worker.mailbox);
+  codec::learn_modules();  // before the fork: workers must not need the loader's lock
+  process_::flush_standard_streams();
+  memory::Forked forked = memory::fork_member();
+  if (forked.pid == 0) {
+    orders_.reset();
+    supervise(plan);
+  }
+  supervisor_ = std::move(forked.pidfd);
+  supervisor_member_ = forked.member;
+}
+
+// Until every worker is forked: what fails at the start fails here and not at the first call.
+void Core::await_workers() {
+  for (std::size_t place = 0; place < workers_.size(); ++place) {
+    Place& shared = control_->places[place];
+    const auto decided = [&shared] { return shared.state.load(std::memory_order_acquire) != PlaceState::vacant; };
+    while (!control_->doorbell.wait_until(decided, Deadline::after(std::chrono::milliseconds(100)))) {
+      if (!os::wait_ended(supervisor_.get(), Deadline::passed())) continue;
+      end_processes(Command::terminate);
+      throw PoolBroken("the supervisor of the pool was killed while it started");
+    }
+    if (shared.state.load() == PlaceState::failed) {
+      const int error = shared.status.load();
+      end_processes(Command::terminate);
+      base::throw_os_error("fork", "worker of a pool", error);
+    }
+    workers_[place].running = true;
+  }
+}
+
+void Core::order(Command command, std::uint32_t place) noexcept {
+  const Order order{command, place};
+  // The socket holds hundreds of orders and there are few per worker; with the supervisor gone it does not matter.
+  os::send_message(orders_.get(), &order, sizeof order);
+}
+
+void Core::require_usable() const {
+  if (broken_ != nullptr) std::rethrow_exception(broken_);
+  if (closed_) throw std::invalid_argument("the pool was closed: it takes no more calls");
+}
+
+void Core::submit(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
+  {
+    const std::lock_guard lock(mutex_);
+    require_usable();
+    add(job, first, tasks);
+  }
+  if (waiters_.load() == 0) thread_events_.notify();
+}
+
+void Core::run(const std::shared_ptr<Job>& job, std::size_t tasks) {
+  const Waiting waiting(*this);  // before anything is submitted: this thread takes the results itself
+  submit(job, 0, tasks);
+  wait_and_pump([&job] { return job->left.load(std::memory_order_acquire) == 0; }, Deadline::never());
+}
+
+bool Core::wait(const std::function<bool()>& ready, Deadline deadline) {
+  const Waiting waiting(*this);
+  return wait_and_pump(ready, deadline);
+}
+
+bool Core::wait_and_pump(const std::function<bool()>& ready, Deadline deadline) {
+  for (;;) {
+    std::chrono::nanoseconds nap{};
+    for (sync::Spin spin;;) {
+      {
+        const std::lock_guard lock(mutex_);
+        const bool moved = pump();
+        if (ready()) {
+          spin.paid_off();
+          return true;
+        }
+        if (moved) continue;
+        nap = patience();
+      }
+      if (deadline.is_over()) return false;
+      if (!spin.again()) break;
+    }
+    const auto ticket = control_->doorbell.prepare();
+    {
+      const std::lock_guard lock(mutex_);
+      if (pump() || ready()) continue;
+    }
+    control_->doorbell.wait(ticket, deadline.at_most(nap));
+  }
+}
+
+void Core::when_complete(std::shared_ptr<Job> job, std::function<void()> callback) {
+  const std::lock_guard lock(mutex_);
+  if (job->left.load(std::memory_order_acquire) != 0) {
+    watched_.emplace_back(std::move(job), std::move(callback));
+    return;
+  }
+  if (stop_thread_.load()) return;  // the pool has ended: there is nobody left to run it
+  callbacks_.push_back(std::move(callback));
+  thread_events_.notify();
+}
+
+void Core::under_lock(const std::function<void()>& f) {
+  const std::lock_guard lock(mutex_);
+  f();
+}
+
+void Core::result_thread() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    run_callbacks(lock);
+    if (stop_thread_.load() && callbacks_.empty()) return;
+    const bool others_pump = waiters_.load() != 0;
+    if (!others_pump) pump();
+    if (!callbacks_.empty()) continue;
+    const bool park = others_pump || undecided_ == 0;
+    const std::chrono::nanoseconds nap = park ? sync::EventCount::look_again : patience();
+    sync::EventCount& events = park ? thread_events_ : control_->doorbell;
+    const auto ticket = events.prepare();
+    const bool look_again = park ? !callbacks_.empty() || stop_thread_.load() || (undecided_ != 0 && waiters_.load() == 0)
+                                 : waiters_.load() != 0 || pump();
+    if (look_again) continue;
+    lock.unlock();
+    events.wait(ticket, Deadline::after(nap));
+    lock.lock();
+    if (park) pump();  // deaths of idle workers
+  }
+}
+
+void Core::run_callbacks(std::unique_lock<std::mutex>& lock) {
+  while (!callbacks_.empty()) {
+    const std::function<void()> callback = std::move(callbacks_.front());
+    callbacks_.pop_front();
+    lock.unlock();
+    try {
+      callback();
+    } catch (const std::exception& e) {
+      std::fprintf(stderr, "multiprocessing: exception in a callback of a pool: %s: %s\n",
+                   type_text(typeid(e).name()).c_str(), e.what());
+    } catch (...) {
+      std::fputs("multiprocessing: exception in a callback of a pool\n", stderr);
+    }
+    lock.lock();
+  }
+}
+
+// REQUIRES: mutex_ held.
+void Core::break_pool(std::exception_ptr why) {
+  if (broken_ != nullptr) return;
+  std::string text = "the pool is broken";
+  try {
+    std::rethrow_exception(why);
+  } catch (const PoolBroken&) {
+    broken_ = why;
+  } catch (const std::exception& e) {
+    text = std::string("the initializer of the pool failed, or its workers cannot be started: ") + e.what();
+    try {
+      std::throw_with_nested(PoolBroken(text));
+    } catch (...) {
+      broken_ = std::current_exception();
+    }
+  } catch (...) {
+    broken_ = std::make_exception_ptr(PoolBroken(text));
+  }
+  fail_all(broken_);
+  order(Command::terminate, 0);
+}
+
+// REQUIRES: mutex_ held.
+void Core::fail_all(const std::exception_ptr& why) {
+  std::vector<TaskName> names;
+  for (Worker& worker : workers_) {
+    for (Sent& sent : worker.sent) names.push_back(std::move(sent.name));
+    worker.sent.clear();
+  }
+  for (TaskName& name : returned_) names.push_back(std::move(name));
+  returned_.clear();
+  for (const Batch& batch : queue_) {
+    for (std::size_t task = batch.next; task < batch.end; ++task) names.push_back({batch.job, task});
+  }
+  queue_.clear();
+  waiting_ = 0;
+  for (const TaskName& name : names) settle(name, why);
+  control_->doorbell.notify();
+}
+
+void Core::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+}
+
+void Core::join() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) throw std::invalid_argument("the pool is still running: close() or terminate() before join()");
+  }
+  wait([this] { return undecided_ == 0; }, Deadline::never());
+  end_processes(Command::finish);
+}
+
+void Core::terminate() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    fail_all(std::make_exception_ptr(Cancelled("the pool was terminated")));
+  }
+  end_processes(Command::terminate);
+}
+
+void Core::end_processes(Command how) {
+  const std::lock_guard one(end_);
+  if (ended_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    ending_ = true;
+    if (broken_ != nullptr) how = Command::terminate;
+    order(how, 0);
+    for (Worker& worker : workers_) {
+      worker.mailbox->finish.store(1, std::memory_order_release);
+      worker.mailbox->task_events.notify();
+    }
+  }
+  os::wait_ended(supervisor_.get(), Deadline::never());
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    reap_all();
+  }
+  stop_thread_ = true;
+  thread_events_.notify();
+  control_->doorbell.notify();
+  if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
+}
+
+void Core::reap_all() noexcept {
+  os::Ending ending;
+  os::reap(supervisor_.get(), ending);
+  for (std::size_t place = 0; place < workers_.size(); ++place) {
+    Place& shared = control_->places[place];
+    const PlaceState state = shared.state.load();
+    if (state != PlaceState::running && state != PlaceState::dead) continue;
+    if (state == PlaceState::running) {
+      // The supervisor was killed: its workers die with it, but not before this.
+      const base::Fd pidfd(os::pidfd_open(shared.pid.load()));
+      if (pidfd) os::wait_ended(pidfd.get(), Deadline::after(std::chrono::seconds(1)));
+    }
+    memory::reap_member(shared.member.load());
+    shared.state.store(PlaceState::vacant);
+  }
+  memory::reap_member(supervisor_member_);
+}
+
+void Core::abandon() noexcept {
+  // In a fork of the owner: the thread is not here, the processes are not ours.
+  ended_ = true;
+  new (&thread_) std::thread;
+}
+
+// --- the interface of pool.hpp ----------------------------------------------------------------------------------------
+
+std::shared_ptr<Core> start(const Settings& settings) { return Core::start(settings); }
+int processes(const Core& core) noexcept { return core.processes(); }
+void submit(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
+  core.submit(job, first, tasks);
+}
+void run(Core& core, const std::shared_ptr<Job>& job, std::size_t tasks) { core.run(job, tasks); }
+bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline) { return core.wait(ready, deadline); }
+void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> callback) {
+  core.when_complete(std::move(job), std::move(callback));
+}
+void under_lock(Core& core, const std::function<void()>& f) { core.under_lock(f); }
+void close(Core& core) { core.close(); }
+void join(Core& core) { core.join(); }
+void terminate(Core& core) { core.terminate(); }
+
+}  // namespace multiprocessing::pool

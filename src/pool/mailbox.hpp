@@ -1,0 +1,114 @@
+// Mailbox: all that a worker shares with the pool's process (the host), a mapping of its own, unmapped from the
+// other workers: one that scribbles spoils only its own.
+//
+//   tasks    ring, host → worker      a record is there for the worker once `ticket` counts it
+//   results  ring, worker → host      a record is there for the host once `result_tail` has passed it
+//   ticket   taken : 32 | given : 32  tasks the worker has begun, tasks it may begin; changed by compare-and-swap only
+//
+//   host                                              worker
+//     write record k;  given += 1       (commit)        taken += 1, if taken < given      (commit: task k has begun)
+//     revoke: given = taken             (commit)        run; write result;  result_tail   (commit: task k is done)
+//
+//  the worker dies …            what the host finds             the host's verdict on task k
+//  before taken += 1             taken == k                      never begun: goes to another worker
+//  after it                      taken == k + 1, no result       may have run: WorkerDied
+//  after result_tail             the result                      done
+//
+// Only the ring's own side writes a position, and a cursor counts bytes since the worker's start (64 bits, no
+// wrap-around).  A record lies in one piece; where the end of the ring is too near it starts again at 0, after a
+// record of size `skip` if there is room for one.  Payloads of more than a quarter of a ring travel as a block in
+// the family's memory (flag `by_handle`: the payload is its id and length).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "sync/event_count.hpp"
+
+namespace multiprocessing::pool {
+
+using Word = std::atomic<std::uint64_t>;
+
+inline constexpr std::size_t ring_bytes = std::size_t{128} << 10;
+inline constexpr std::size_t largest_in_ring = ring_bytes / 4;
+
+struct Record {
+  std::uint32_t size;  // of the payload; `skip`: the next record is at the ring's start
+  std::uint32_t flags;
+};
+inline constexpr std::uint32_t skip = 0xffffffffU;
+enum Flags : std::uint32_t {
+  by_handle = 1,   // payload: BlockName
+  failed = 2,      // result: an exception instead of a result
+  not_ready = 4,   // result: the initializer's exception; the worker ends
+};
+struct BlockName {
+  std::uint64_t id;
+  std::uint64_t size;
+};
+
+struct Mailbox {
+  // Lines are kept apart by who writes them.
+  alignas(64) Word ticket;
+  alignas(64) sync::EventCount task_events;   // for a worker that sleeps
+  std::atomic<std::uint32_t> finish;          // no more tasks: end
+  std::atomic<std::uint32_t> low_water;       // unstarted tasks at which a sleeping host wants to be woken
+  alignas(64) Word result_tail;
+  std::atomic<std::uint32_t> ready;           // the initializer has run
+  alignas(64) Word result_head;
+  sync::EventCount result_space;              // for a worker whose results found no room
+  alignas(64) std::byte tasks[ring_bytes];
+  std::byte results[ring_bytes];
+};
+
+struct Ticket {
+  std::uint32_t taken;
+  std::uint32_t given;
+  static Ticket of(std::uint64_t word) noexcept {
+    return {static_cast<std::uint32_t>(word >> 32), static_cast<std::uint32_t>(word)};
+  }
+  [[nodiscard]] std::uint64_t word() const noexcept { return std::uint64_t{taken} << 32 | given; }
+  [[nodiscard]] std::uint32_t unstarted() const noexcept { return given - taken; }
+};
+
+inline constexpr std::uint64_t record_bytes(std::size_t payload) { return sizeof(Record) + (payload + 7) / 8 * 8; }
+
+// Where a record that takes `bytes` starts when the cursor is at `position`.
+inline std::uint64_t place(std::uint64_t position, std::uint64_t bytes) {
+  const std::uint64_t to_end = ring_bytes - position % ring_bytes;
+  return bytes <= to_end ? position : position + to_end;
+}
+
+inline Record& record_at(std::byte* ring, std::uint64_t position) {
+  return *reinterpret_cast<Record*>(ring + position % ring_bytes);
+}
+
+// Writes a record at or after `position`; returns the position behind it.  REQUIRES: room.
+inline std::uint64_t write_record(std::byte* ring, std::uint64_t position, std::uint32_t flags,
+                                  std::span<const std::byte> payload) {
+  const std::uint64_t at = place(position, record_bytes(payload.size()));
+  if (at != position) record_at(ring, position).size = skip;  // positions are multiples of sizeof(Record)
+  record_at(ring, at) = {static_cast<std::uint32_t>(payload.size()), flags};
+  if (!payload.empty()) std::memcpy(ring + at % ring_bytes + sizeof(Record), payload.data(), payload.size());
+  return at + record_bytes(payload.size());
+}
+static_assert(sizeof(Record) == 8 && ring_bytes % sizeof(Record) == 0);
+
+struct Received {
+  std::uint32_t flags = 0;
+  std::span<const std::byte> payload;
+  std::uint64_t next = 0;
+};
+// The record at `position`; false: what is there is no record (the other side has scribbled).
+inline bool read_record(std::byte* ring, std::uint64_t position, Received& received) {
+  if (record_at(ring, position).size == skip) position += ring_bytes - position % ring_bytes;
+  const Record record = record_at(ring, position);  // copied out before it is checked
+  if (record.size > largest_in_ring || record_bytes(record.size) > ring_bytes - position % ring_bytes) return false;
+  received = {record.flags, {ring + position % ring_bytes + sizeof(Record), record.size}, position + record_bytes(record.size)};
+  return true;
+}
+
+}  // namespace multiprocessing::pool

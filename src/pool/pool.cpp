@@ -1,0 +1,96 @@
+#include "multiprocessing/pool.hpp"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <stdexcept>
+
+#include "multiprocessing/process.hpp"
+#include "pool/core.hpp"
+
+namespace multiprocessing {
+namespace {
+
+std::string death_text(pid_t pid, int status, const std::string& task) {
+  std::string text = "worker " + std::to_string(pid) + " died";
+  if (status < 0) {
+    const char* name = ::sigdescr_np(-status);
+    text += " of signal " + std::to_string(-status) + (name != nullptr ? std::string(" (") + name + ")" : "");
+  } else {
+    text += " with exit code " + std::to_string(status);
+  }
+  return task.empty() ? text : text + " while it ran " + task;
+}
+
+}  // namespace
+
+WorkerDied::WorkerDied(pid_t pid, int status, std::string task)
+    : Error(death_text(pid, status, task)), pid_(pid), status_(status), task_(std::move(task)) {}
+
+std::optional<int> WorkerDied::signal() const noexcept {
+  return status_ < 0 ? std::optional(-status_) : std::nullopt;
+}
+
+std::optional<int> WorkerDied::exit_code() const noexcept {
+  return status_ >= 0 ? std::optional(status_) : std::nullopt;
+}
+
+RemoteError::RemoteError(std::string type_name, const std::string& text, std::string traceback, pid_t pid)
+    : Error(text), type_name_(std::move(type_name)), traceback_(std::move(traceback)), pid_(pid) {}
+
+Pool::Pool(PoolOptions options) : exceptions_before_(std::uncaught_exceptions()) {
+  if (options.processes < 0 || options.processes > 1024) {
+    throw std::invalid_argument("Pool: the number of processes is between 1 and 1024, or 0 for one per core");
+  }
+  if (options.processes == 0) options.processes = cpu_count();
+  core_ = pool::start({.processes = options.processes, .initializer = std::move(options.initializer)});
+}
+
+Pool::~Pool() {
+  if (core_ == nullptr) return;
+  if (core_->owner() != ::getpid()) {  // a copy in a child: not ours to end
+    core_->abandon();
+    return;
+  }
+  try {
+    if (std::uncaught_exceptions() > exceptions_before_) {
+      core_->terminate();
+    } else {
+      core_->close();
+      core_->join();
+    }
+  } catch (...) {  // nothing of it can be told here, and the processes are ended by ~Core at the latest
+  }
+}
+
+Pool::Pool(Pool&& other) noexcept = default;
+
+Pool& Pool::operator=(Pool&& other) noexcept {
+  if (this != &other) {
+    Pool old(std::move(*this));
+    core_ = std::move(other.core_);
+    exceptions_before_ = other.exceptions_before_;
+  }
+  return *this;
+}
+
+pool::Core& Pool::core() const {
+  if (core_ == nullptr) throw std::logic_error("this Pool was moved from");
+  if (core_->owner() != ::getpid()) {
+    throw std::logic_error("a pool belongs to the process that made it: make a pool in this process");
+  }
+  return *core_;
+}
+
+// As Python: four chunks per worker, so that one slow chunk does not leave the others idle for long.
+std::size_t Pool::chunk_for(std::size_t count, MapOptions options) const {
+  if (options.chunksize != 0) return options.chunksize;
+  const auto share = static_cast<std::size_t>(core().processes()) * 4;
+  return std::max<std::size_t>(1, (count + share - 1) / share);
+}
+
+void Pool::close() { core().close(); }
+void Pool::join() { core().join(); }
+void Pool::terminate() { core().terminate(); }
+
+}  // namespace multiprocessing

@@ -1,0 +1,217 @@
+#include "pool/supervisor.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fcntl.h>
+#include <string>
+
+#include "multiprocessing/errors.hpp"
+#include "os/os.hpp"
+#include "pool/worker.hpp"
+#include "process/bootstrap.hpp"
+#include "process/child.hpp"
+
+namespace multiprocessing::pool {
+namespace {
+
+// What the host's handlers mean, they mean for the host.
+void reset_signals() {
+  for (int signo = 1; signo < NSIG; ++signo) {
+    struct sigaction action {};
+    if (::sigaction(signo, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+    action.sa_handler = SIG_DFL;
+    action.sa_flags = 0;
+    ::sigaction(signo, &action, nullptr);
+  }
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would have the kernel reap our workers
+  ::signal(SIGTTOU, SIG_IGN);  // in the background of their terminal, workers may still write to it
+  sigset_t none;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
+class Supervisor {
+ public:
+  explicit Supervisor(SupervisorPlan& plan) : plan_(plan), workers_(plan.mailboxes.size()), supervisor_(::getpid()) {}
+
+  [[noreturn]] void run() {
+    for (std::uint32_t place = 0; place < workers_.size(); ++place) refill(place);
+    for (;;) {
+      if (finishing_ && running() == 0) end();
+      wait_and_handle();
+    }
+  }
+
+ private:
+  struct Worker {
+    base::Fd pidfd;
+    pid_t pid = 0;
+  };
+
+  void wait_and_handle() {
+    polled_.clear();
+    polled_.push_back({plan_.orders.get(), POLLIN, 0});
+    polled_.push_back({plan_.host.get(), POLLIN, 0});
+    for (const Worker& worker : workers_) polled_.push_back({worker.pidfd.get(), POLLIN, 0});  // -1: not looked at
+    if (os::poll(polled_, os::Deadline::never()) < 0) return;
+    if (polled_[1].revents != 0) terminate();
+    if (polled_[0].revents != 0) take_orders();
+    for (std::uint32_t place = 0; place < workers_.size(); ++place) {
+      if (polled_[place + 2].revents != 0) bury(place);
+    }
+  }
+
+  void take_orders() {
+    Order order{};
+    int n = 0;
+    while ((n = os::receive_message(plan_.orders.get(), &order, sizeof order)) == static_cast<int>(sizeof order)) {
+      switch (order.command) {
+        case Command::refill:
+          if (!finishing_ && order.place < workers_.size()) refill(order.place);
+          break;
+        case Command::kill:
+          if (order.place < workers_.size() && workers_[order.place].pidfd) {
+            os::pidfd_signal(workers_[order.place].pidfd.get(), SIGKILL);
+          }
+          break;
+        case Command::finish:
+          finishing_ = true;
+          break;
+        case Command::terminate:
+          terminate();
+      }
+    }
+    if (n == 0) terminate();  // the host closed its end without a word: it is going
+  }
+
+  void refill(std::uint32_t index) {
+    Place& place = plan_.control->places[index];
+    if (place.state.load(std::memory_order_acquire) != PlaceState::vacant) return;
+    try {
+      const std::string number = std::to_string(plan_.first_worker_number++);
+      process_::Child record("ForkPoolWorker-" + number, number, false);
+      process_::ChildPlan child(record);
+      memory::Forked forked = memory::fork_member(plan_.host_member);
+      if (forked.pid == 0) be_worker(index, child);
+      MULTIPROCESSING_STEP("pool.supervisor.forked");
+      workers_[index].pid = forked.pid;
+      workers_[index].pidfd = std::move(forked.pidfd);
+      place.pid.store(forked.pid, std::memory_order_relaxed);
+      place.member.store(forked.member, std::memory_order_relaxed);
+      place.state.store(PlaceState::running, std::memory_order_release);
+    } catch (const OsError& error) {
+      place.status.store(error.code().value(), std::memory_order_relaxed);
+      place.state.store(PlaceState::failed, std::memory_order_release);
+    } catch (...) {
+      place.status.store(ENOMEM, std::memory_order_relaxed);
+      place.state.store(PlaceState::failed, std::memory_order_release);
+    }
+    plan_.control->doorbell.notify();
+  }
+
+  [[noreturn]] void be_worker(std::uint32_t index, process_::ChildPlan& child) {
+    // A group of its own: signals of the terminal go to the host, and killing the group kills what it started.
+    ::setpgid(0, 0);
+    os::set_parent_death_signal(SIGKILL);
+    if (::getppid() != supervisor_) ::_exit(127);  // it died before the line above
+    plan_.orders.reset();
+    plan_.host.reset();
+    for (Worker& worker : workers_) worker.pidfd.reset();
+    for (std::size_t other = 0; other < plan_.mailboxes.size(); ++other) {
+      if (other != index) os::unmap(plan_.mailboxes[other], sizeof(Mailbox));
+    }
+    process_::enter_child(child);
+    process_::leave_child(work(*plan_.mailboxes[index], *plan_.control, plan_.initializer));
+  }
+
+  // The worker has ended: everything it started ends with it.
+  void bury(std::uint32_t index) {
+    Worker& worker = workers_[index];
+    ::kill(-worker.pid, SIGKILL);  // before it is reaped its pid, and so its group, is nobody else's
+    os::Ending ending;
+    if (os::reap(worker.pidfd.get(), ending) == -EAGAIN) return;
+    worker.pidfd.reset();
+    worker.pid = 0;
+    kill_orphans();
+    Place& place = plan_.control->places[index];
+    place.status.store(ending.known ? ending.status : -SIGKILL, std::memory_order_relaxed);
+    MULTIPROCESSING_STEP("pool.supervisor.reaped");
+    place.state.store(PlaceState::dead, std::memory_order_release);
+    plan_.control->doorbell.notify();
+  }
+
+  // We are a subreaper: what a worker started has become our child.  Killing a generation brings up the next.
+  void kill_orphans() {
+    for (;;) {
+      const std::vector<pid_t> orphans = children_that_are_no_workers();
+      if (orphans.empty()) return;
+      for (const pid_t pid : orphans) {
+        const base::Fd pidfd(os::pidfd_open(pid));  // our child and not reaped: the pid cannot be a stranger's
+        if (!pidfd) return;
+        os::pidfd_signal(pidfd.get(), SIGKILL);
+        os::wait_ended(pidfd.get(), os::Deadline::never());
+        os::Ending ending;
+        os::reap(pidfd.get(), ending);
+      }
+    }
+  }
+
+  std::vector<pid_t> children_that_are_no_workers() const {
+    std::vector<pid_t> pids;
+    const std::string path = "/proc/self/task/" + std::to_string(supervisor_) + "/children";
+    std::FILE* file = std::fopen(path.c_str(), "re");
+    if (file == nullptr) return pids;
+    int pid = 0;
+    while (std::fscanf(file, "%d", &pid) == 1) {
+      bool is_worker = false;
+      for (const Worker& worker : workers_) is_worker = is_worker || worker.pid == pid;
+      if (!is_worker) pids.push_back(pid);
+    }
+    std::fclose(file);
+    return pids;
+  }
+
+  [[nodiscard]] std::size_t running() const {
+    std::size_t count = 0;
+    for (const Worker& worker : workers_) count += worker.pid != 0;
+    return count;
+  }
+
+  [[noreturn]] void terminate() {
+    for (const Worker& worker : workers_) {
+      if (worker.pidfd) os::pidfd_signal(worker.pidfd.get(), SIGKILL);
+    }
+    for (std::uint32_t place = 0; place < workers_.size(); ++place) {
+      if (!workers_[place].pidfd) continue;
+      os::wait_ended(workers_[place].pidfd.get(), os::Deadline::never());
+      bury(place);
+    }
+    end();
+  }
+
+  [[noreturn]] void end() {
+    kill_orphans();
+    ::_exit(0);
+  }
+
+  SupervisorPlan& plan_;
+  std::vector<Worker> workers_;
+  const pid_t supervisor_;
+  bool finishing_ = false;
+  std::vector<pollfd> polled_;
+};
+
+}  // namespace
+
+void supervise(SupervisorPlan& plan) noexcept {
+  ::setpgid(0, 0);
+  reset_signals();
+  os::set_subreaper();
+  Supervisor(plan).run();
+}
+
+}  // namespace multiprocessing::pool

@@ -1,0 +1,43 @@
+// The supervisor: a process of one thread between the host and its workers.  It forks workers from the memory of the
+// host as that was when the pool was made, learns of their deaths, sweeps up what they leave behind and ends
+// everything when the host ends.  It runs no user code, holds no lock and touches nothing that a crashing worker
+// could have left locked.
+//
+//   event                       action
+//   order: refill place         fork a worker there               → running, or failed
+//   order: kill place           SIGKILL it
+//   order: finish               no refills any more; ends with the last worker
+//   order: terminate, host      SIGKILL all workers and what they started; end
+//     ended, or socket closed
+//   worker ended                kill its process group, reap it, kill the orphans it left   → dead
+//
+//  dies …                 what happens to the rest
+//  the supervisor          each worker has SIGKILL as its parent-death signal; the host sees the pidfd
+//  the host                its pidfd wakes the supervisor: terminate
+//  a worker                its place turns `dead`; the host decides
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "memory/family.hpp"
+#include "pool/control.hpp"
+#include "pool/mailbox.hpp"
+
+namespace multiprocessing::pool {
+
+struct SupervisorPlan {
+  Control* control;
+  std::vector<Mailbox*> mailboxes;
+  base::Fd orders;                    // our end of the socket pair
+  base::Fd host;                      // pidfd
+  memory::MemberId host_member;       // guardian of the workers
+  std::function<void()> initializer;
+  unsigned first_worker_number;       // of names: ForkPoolWorker-N
+};
+
+// Never returns.
+[[noreturn]] void supervise(SupervisorPlan& plan) noexcept;
+
+}  // namespace multiprocessing::pool

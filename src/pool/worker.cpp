@@ -1,0 +1,159 @@
+#include "pool/worker.hpp"
+
+#include <cxxabi.h>
+
+#include <cstring>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/detail/archive.hpp"
+#include "multiprocessing/detail/callable.hpp"
+#include "multiprocessing/detail/pool_core.hpp"
+#include "os/faults.hpp"
+#include "pool/block.hpp"
+
+namespace multiprocessing::pool {
+namespace {
+
+class Worker {
+ public:
+  Worker(Mailbox& mailbox, Control& control) : mailbox_(mailbox), control_(control) {}
+
+  bool initialize(const std::function<void()>& initializer) {
+    try {
+      if (initializer) initializer();
+    } catch (abi::__forced_unwind&) {
+      throw;
+    } catch (...) {
+      result_.clear();
+      encode_current_exception(result_);
+      send(not_ready);
+      return false;
+    }
+    mailbox_.ready.store(1, std::memory_order_release);
+    control_.doorbell.notify();
+    return true;
+  }
+
+  // False: told to finish, and nothing is left.
+  bool run_next() {
+    if (!begin_task()) return false;
+    MULTIPROCESSING_STEP("pool.worker.begun");
+    const std::uint32_t flags = run_task();
+    MULTIPROCESSING_STEP("pool.worker.ran");
+    send(flags);
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t largest_kept = std::size_t{1} << 20;
+
+  // Waits for a task and takes it.
+  bool begin_task() {
+    bool taken = false;
+    const auto ready = [&] {
+      taken = try_take();
+      return taken || mailbox_.finish.load(std::memory_order_acquire) != 0;
+    };
+    mailbox_.task_events.wait_until(ready, sync::Deadline::never());
+    return taken;
+  }
+
+  bool try_take() {
+    std::uint64_t word = mailbox_.ticket.load(std::memory_order_acquire);  // sync(task): pairs with Dispatcher::give
+    for (;;) {
+      Ticket ticket = Ticket::of(word);
+      if (ticket.unstarted() == 0) return false;
+      ++ticket.taken;
+      if (mailbox_.ticket.compare_exchange_weak(word, ticket.word(), std::memory_order_acq_rel)) return true;
+    }
+  }
+
+  // Runs the task at the read position; its result, or exception, is in result_.
+  std::uint32_t run_task() {
+    result_.clear();
+    try {
+      Received task;
+      if (!read_record(mailbox_.tasks, task_position_, task)) throw Error("the pool's mailbox is damaged");
+      task_position_ = task.next;
+      const Block block(task);  // keeps what the payload lies in
+      codec::Decoder in(block.bytes());
+      const auto run = reinterpret_cast<codec::Trampoline>(const_cast<void*>(codec::code_of(codec::decode<codec::Token>(in))));
+      run(in, result_);
+      return 0;
+    } catch (abi::__forced_unwind&) {
+      throw;
+    } catch (...) {
+      result_.clear();
+      encode_current_exception(result_);
+      return failed;
+    }
+  }
+
+  void send(std::uint32_t flags) {
+    let_go_of_sent();
+    std::span<const std::byte> payload = result_.bytes();
+    const bool large = payload.size() > largest_kept;
+    Sent sent;
+    for (const memory::Ref& handle : result_.carried()) sent.handles.push_back(handle);
+    BlockName name;
+    if (payload.size() > largest_in_ring) {
+      sent.handles.push_back(make_block(payload, name));
+      payload = std::as_bytes(std::span(&name, 1));
+      flags |= by_handle;
+    }
+    const std::uint64_t end = place(tail_, record_bytes(payload.size())) + record_bytes(payload.size());
+    const auto has_room = [&] {  // sync(result-space): pairs with Dispatcher::drain
+      return end - mailbox_.result_head.load(std::memory_order_acquire) <= ring_bytes;
+    };
+    if (!has_room()) {
+      control_.doorbell.notify();  // the host may be asleep: it was not told of every result
+      mailbox_.result_space.wait_until(has_room, sync::Deadline::never());
+    }
+    tail_ = write_record(mailbox_.results, tail_, flags, payload);
+    MULTIPROCESSING_STEP("pool.worker.written");
+    mailbox_.result_tail.store(tail_, std::memory_order_release);  // sync(result): pairs with Dispatcher::drain
+    MULTIPROCESSING_STEP("pool.worker.sent");
+    if (!sent.handles.empty()) {
+      sent.end = tail_;
+      sent_.push_back(std::move(sent));
+    }
+    const Ticket ticket = Ticket::of(mailbox_.ticket.load(std::memory_order_relaxed));
+    if (ticket.unstarted() <= mailbox_.low_water.load(std::memory_order_relaxed) || flags != 0) {
+      control_.doorbell.notify();
+    }
+    result_.clear();
+    if (large) result_ = codec::Encoder();  // gives its memory back
+  }
+
+  // What results have named is held here until the host, having passed them, holds it itself.
+  void let_go_of_sent() {
+    const std::uint64_t head = mailbox_.result_head.load(std::memory_order_acquire);
+    while (!sent_.empty() && sent_.front().end <= head) sent_.pop_front();
+  }
+
+  struct Sent {
+    std::uint64_t end = 0;
+    std::vector<memory::Ref> handles;
+  };
+
+  Mailbox& mailbox_;
+  Control& control_;
+  codec::Encoder result_;
+  std::uint64_t task_position_ = 0;
+  std::uint64_t tail_ = 0;
+  std::deque<Sent> sent_;
+};
+
+}  // namespace
+
+int work(Mailbox& mailbox, Control& control, const std::function<void()>& initializer) {
+  Worker worker(mailbox, control);
+  if (!worker.initialize(initializer)) return 1;
+  while (worker.run_next()) {
+  }
+  return 0;
+}
+
+}  // namespace multiprocessing::pool

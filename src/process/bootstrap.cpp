@@ -1,0 +1,145 @@
+#include "process/bootstrap.hpp"
+
+#include <cxxabi.h>
+#include <signal.h>
+#include <sys/single_threaded.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <ext/stdio_sync_filebuf.h>
+#include <iostream>
+#include <string>
+#include <typeinfo>
+
+#include "multiprocessing/process.hpp"
+#include "os/os.hpp"
+#include "process/exception_text.hpp"
+#include "process/registry.hpp"
+#include "process/watch_parent.hpp"
+
+namespace multiprocessing::process_ {
+namespace {
+
+// exit() and the return from main end here.  In a child of ours nothing that was registered earlier, which is
+// the parent's, may run; exit(n) in a target arrives here and not in run_child().
+void at_exit(int status, void* /*unused*/) {
+  if (identity().pid == ::getpid()) leave_child(status);
+  Registry::finish_current();
+}
+
+void unblock_polite_signals() {
+  sigset_t polite;
+  sigemptyset(&polite);
+  sigaddset(&polite, SIGTERM);
+  sigaddset(&polite, SIGINT);
+  pthread_sigmask(SIG_UNBLOCK, &polite, nullptr);
+}
+
+void print_uncaught(const std::string& name) noexcept {
+  try {
+    const std::string text = "Process " + name + " (" + std::to_string(::getpid()) +
+                             "): uncaught exception " + describe_current_exception() + "\n";
+    std::fputs(text.c_str(), stderr);
+  } catch (...) {
+    std::fputs("multiprocessing: uncaught exception, and no memory to say which\n", stderr);
+  }
+}
+
+// The exit code of the target.
+int run_target(Process& process) {
+  try {
+    process.run();
+    return 0;
+  } catch (abi::__forced_unwind&) {
+    // pthread_exit() in the target, or its cancellation.  Unwinding further would destroy the parent's
+    // objects.
+    leave_child(0);
+  } catch (...) {
+    print_uncaught(identity().name);
+    return 1;
+  }
+}
+
+// A standard stream that is synchronised with stdio, as they are unless the program says otherwise, holds nothing back
+// itself.  Looking at the type of its buffer first spares a short-lived child six page faults.
+template <class Char>
+void flush(std::basic_ostream<Char>& stream) noexcept {
+  const auto* const buffer = stream.rdbuf();
+  if (buffer == nullptr || typeid(*buffer) == typeid(__gnu_cxx::stdio_sync_filebuf<Char>)) return;
+  try {
+    stream.flush();
+  } catch (...) {  // the program asked for exceptions from its streams; there is nobody to take this one
+  }
+}
+
+}  // namespace
+
+ChildPlan::ChildPlan(const Child& child)
+    : identity(std::make_unique<Identity>()),
+      parent(::getpid()),
+      forked_by_main_thread(::gettid() == parent),
+      forked_by_single_thread(__libc_single_threaded != 0) {
+  const Identity& me = process_::identity();
+  identity->name = child.name();
+  identity->path = child.path();
+  identity->daemon = child.daemon();
+  identity->parent_name = me.name;
+  identity->parent = std::make_shared<Relative>(parent, me.daemon);
+}
+
+void enter_child(ChildPlan& plan) {
+  const bool daemon = plan.identity->daemon;
+  plan.identity->pid = ::getpid();
+  set_identity(std::move(plan.identity));
+  // The handler that the parent registered at its first start() is inherited; but handlers that the parent
+  // registered after it would run before it.  So the child registers its own, unless the parent had threads:
+  // one of them may have held the C library's lock for this at the fork.
+  if (plan.forked_by_single_thread) ::on_exit(&at_exit, nullptr);
+  os::set_subreaper();  // what its descendants orphan becomes its own, where kill() finds it
+  unblock_polite_signals();
+  if (daemon) die_with_parent(plan.parent, plan.forked_by_main_thread);
+}
+
+void leave_child(int status) {
+  flush_standard_streams();  // before the wait: what it has said should be seen even if it never ends
+  Registry::finish_current();
+  MULTIPROCESSING_STEP("process.child.finished");
+  flush_standard_streams();  // for its other threads
+  MULTIPROCESSING_STEP("process.child.flushed");
+  ::_exit(status);
+}
+
+void run_child(ChildPlan& plan, Child& record, Process& process) {
+  MULTIPROCESSING_STEP("process.child.forked");
+  record.becomes_this_process();
+  int status = 1;
+  try {
+    enter_child(plan);
+    MULTIPROCESSING_STEP("process.child.entered");
+    status = run_target(process);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "Process %s (%d): cannot start: %s\n", record.name().c_str(),
+                 static_cast<int>(::getpid()), error.what());
+  }
+  leave_child(status);
+}
+
+void flush_standard_streams() noexcept {
+  flush(std::cout);
+  flush(std::cerr);
+  flush(std::clog);
+  flush(std::wcout);
+  flush(std::wcerr);
+  flush(std::wclog);
+  std::fflush(stdout);
+  std::fflush(stderr);
+}
+
+void register_exit_handler() {
+  static constinit std::atomic<bool> registered{false};
+  if (!registered.exchange(true)) ::on_exit(&at_exit, nullptr);
+}
+
+}  // namespace multiprocessing::process_

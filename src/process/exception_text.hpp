@@ -1,0 +1,11 @@
+// An exception as text: type, what(), and what was nested in it.
+#pragma once
+
+#include <string>
+
+namespace multiprocessing::process_ {
+
+// Of the exception being handled: "std::runtime_error: text", a line "  caused by …" for each nested one.
+[[nodiscard]] std::string describe_current_exception();
+
+}  // namespace multiprocessing::process_

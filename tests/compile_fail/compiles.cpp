@@ -1,0 +1,3 @@
+#include <multiprocessing/errors.hpp>
+
+int main() {}

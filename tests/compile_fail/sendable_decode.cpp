@@ -1,0 +1,6 @@
+#include <multiprocessing/serialize.hpp>
+
+int main() {
+  multiprocessing::codec::Decoder in({});
+  (void)multiprocessing::codec::decode<std::vector<int*>>(in);
+}

@@ -1,0 +1,191 @@
+#include "storm/crew.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+#include "os/os.hpp"
+
+namespace multiprocessing::storm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// For the handler of SIGALRM.
+constexpr int most_positions = 32;
+volatile pid_t pids[most_positions];
+volatile int positions_in_use = 0;
+
+void print_file(pid_t pid, const char* file) {
+  char path[64];
+  char text[512];
+  std::snprintf(path, sizeof path, "/proc/%d/%s", static_cast<int>(pid), file);
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  const ssize_t length = fd >= 0 ? ::read(fd, text, sizeof text) : -1;
+  std::fprintf(stderr, "  %s %.*s\n", path, static_cast<int>(std::max<ssize_t>(length, 0)), text);
+  if (fd >= 0) ::close(fd);
+}
+
+void sleep_for(std::chrono::nanoseconds time) {
+  const timespec wait{0, static_cast<long>(time.count())};
+  ::nanosleep(&wait, nullptr);
+}
+
+}  // namespace
+
+void Worker::violation(const std::string& text) {
+  const std::uint64_t number = board_.violations.fetch_add(1);
+  if (number < CrewBoard::texts) {
+    std::snprintf(board_.text[number], sizeof board_.text[number], "worker %d: %s", position_, text.c_str());
+  }
+}
+
+Crew::Crew(const Settings& settings, Report& report)
+    : random(settings.seed),
+      settings_(settings),
+      report_(report),
+      end_(Clock::now() + std::chrono::seconds(settings.seconds)),
+      seen_at_(Clock::now()) {
+  struct sigaction action {};
+  action.sa_handler = dump_and_exit;
+  ::sigaction(SIGALRM, &action, nullptr);
+  os::set_subreaper();  // what a killed worker has forked becomes ours
+}
+
+Crew::~Crew() {
+  ::alarm(0);
+  positions_in_use = 0;
+  report_.operations += board_->operations;
+  const std::uint64_t violations = board_->violations;
+  for (std::uint64_t i = 0; i < violations; ++i) report_.violation(i < CrewBoard::texts ? board_->text[i] : "");
+}
+
+void Crew::hire(Job job) {
+  const int position = static_cast<int>(positions_.size());
+  positions_.push_back({std::move(job), {}, false});
+  positions_in_use = position + 1;
+  start(position);
+}
+
+void Crew::start(int position) {
+  const Random seed(random.next());
+  Position& at = positions_[static_cast<std::size_t>(position)];
+  at.process = memory::fork_member();
+  at.stopped = false;
+  pids[position] = at.process.pid;
+  if (at.process.pid != 0) return;
+
+  os::set_parent_death_signal(SIGKILL);
+  Worker me(*board_, position, seed);
+  try {
+    at.job(me);
+  } catch (const std::exception& error) {
+    me.violation(std::string("exception: ") + error.what());
+    ::_exit(1);
+  }
+  ::_exit(0);
+}
+
+bool Crew::storm(std::uint64_t kills, const std::function<void(int position)>& died) {
+  const std::uint64_t limit = std::min<std::uint64_t>(report_.kills + kills, static_cast<std::uint64_t>(settings_.kills));
+  while (report_.kills < limit && Clock::now() < end_) {
+    ::alarm(static_cast<unsigned>(patience.count()));
+    harass();
+    reap(died);
+    look_for_progress();
+  }
+  return report_.kills < static_cast<std::uint64_t>(settings_.kills) && Clock::now() < end_;
+}
+
+// One of: kill somebody, stop somebody for a while, let the stopped go on; then a pause of random length.
+void Crew::harass() {
+  Position& victim = positions_[random.below(positions_.size())];
+  const int pidfd = victim.process.pidfd.get();
+  if (victim.stopped) {
+    os::pidfd_signal(pidfd, random.one_in(4) ? SIGKILL : SIGCONT);
+    victim.stopped = false;
+  } else if (random.one_in(8)) {
+    os::pidfd_signal(pidfd, SIGSTOP);
+    victim.stopped = true;
+  } else {
+    os::pidfd_signal(pidfd, SIGKILL);
+  }
+  // Mostly short, to hit the work of the successor early too, and sometimes long enough for much to happen.
+  sleep_for(std::chrono::microseconds(random.below(random.one_in(8) ? 8'000 : 800)));
+}
+
+void Crew::reap(const std::function<void(int position)>& died) {
+  // Orphans of the dead first; that may take a worker too, whose pidfd tells us nevertheless.
+  if (random.one_in(64)) {
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    memory::collect_orphans();
+  }
+  for (std::size_t i = 0; i < positions_.size(); ++i) {
+    memory::Forked& process = positions_[i].process;
+    os::Ending ending;
+    if (!os::wait_ended(process.pidfd.get(), os::Deadline::passed())) continue;
+    os::reap(process.pidfd.get(), ending);
+    memory::reap_member(process.member);
+    if (ending.known && ending.status != -SIGKILL) {
+      report_.violation("worker " + std::to_string(i) + " ended by itself: " + std::to_string(ending.status));
+    }
+    ++report_.kills;
+    if (died) died(static_cast<int>(i));
+    start(static_cast<int>(i));
+  }
+}
+
+void Crew::look_for_progress() {
+  const std::uint64_t operations = board_->operations;
+  if (operations != seen_operations_) {
+    seen_operations_ = operations;
+    seen_at_ = Clock::now();
+  } else if (Clock::now() - seen_at_ > patience / 2) {
+    std::fprintf(stderr, "nothing done for %lld s\n", static_cast<long long>(patience.count() / 2));
+    dump_and_exit(0);
+  }
+}
+
+void Crew::dismiss() {
+  ::alarm(static_cast<unsigned>(patience.count()));
+  board_->over = true;
+  for (Position& position : positions_) os::pidfd_signal(position.process.pidfd.get(), SIGCONT);
+  for (std::size_t i = 0; i < positions_.size(); ++i) {
+    memory::Forked& process = positions_[i].process;
+    os::wait_ended(process.pidfd.get(), os::Deadline::never());
+    os::Ending ending;
+    os::reap(process.pidfd.get(), ending);
+    memory::reap_member(process.member);
+    process.pidfd.reset();
+    if (ending.known && ending.status != 0 && ending.status != -SIGKILL) {
+      report_.violation("worker " + std::to_string(i) + " ended with " + std::to_string(ending.status));
+    }
+  }
+  positions_.clear();
+  positions_in_use = 0;
+  while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
+  }
+  memory::collect_orphans();
+  ::alarm(0);
+}
+
+void Crew::dump_and_exit(int /*signal*/) {
+  std::fprintf(stderr, "HANG.  What the workers are doing (state, system call, where in the kernel):\n");
+  for (int i = 0; i < positions_in_use; ++i) {
+    const pid_t pid = pids[i];
+    std::fprintf(stderr, "worker %d, pid %d\n", i, static_cast<int>(pid));
+    for (const char* file : {"stat", "syscall", "wchan"}) print_file(pid, file);
+  }
+  for (int i = 0; i < positions_in_use; ++i) ::kill(pids[i], SIGKILL);
+  ::_exit(1);
+}
+
+}  // namespace multiprocessing::storm

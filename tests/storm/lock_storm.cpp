@@ -1,0 +1,96 @@
+// Several robust locks over plain data in two halves, and an event count.
+//
+// Invariants: one holder at a time; halves differ only when the lock came from a dead owner; no increment of a
+// worker that was not killed is lost; a time-out is one; a waiter sees every change in the end (else: no progress).
+#include <array>
+#include <atomic>
+#include <chrono>
+
+#include "storm/crew.hpp"
+#include "sync/event_count.hpp"
+#include "sync/robust_lock.hpp"
+
+namespace multiprocessing::storm {
+namespace {
+
+using namespace std::chrono_literals;
+using sync::Acquired;
+using detail::Deadline;
+
+struct Guarded {
+  sync::RobustLock lock;
+  std::atomic<int> inside{0};
+  volatile std::uint64_t first = 0;
+  volatile std::uint64_t second = 0;
+  std::atomic<std::uint64_t> done{0};  // increments completed, counted inside of the lock
+  std::atomic<std::uint64_t> deaths{0};
+};
+
+struct Board {
+  std::array<Guarded, 3> guarded;
+  sync::EventCount events;
+  std::atomic<std::uint64_t> generation{0};
+};
+
+void increment(Guarded& guarded, Worker& me) {
+  const Deadline deadline = me.random.one_in(4) ? Deadline::after(std::chrono::microseconds(me.random.below(2'000)))
+                                                : Deadline::never();
+  const Acquired how = guarded.lock.acquire(deadline);
+  if (how == Acquired::timed_out) {
+    if (!deadline.is_over()) me.violation("timed out before the deadline");
+    return;
+  }
+  const bool after_a_death = how == Acquired::from_dead_owner;
+  if (guarded.inside.exchange(1) != 0 && !after_a_death) me.violation("two holders at once");
+  if (guarded.first != guarded.second && !after_a_death) me.violation("half a change, and nobody said a word");
+  if (after_a_death) guarded.deaths.fetch_add(1);
+  guarded.first = guarded.first + 1;
+  if (me.random.one_in(16)) std::atomic_signal_fence(std::memory_order_seq_cst);
+  guarded.second = guarded.first;
+  guarded.done.fetch_add(1);
+  guarded.inside.store(0);
+  guarded.lock.release();
+}
+
+void work(Board& board, Worker& me) {
+  while (!me.over()) {
+    increment(board.guarded[me.random.below(board.guarded.size())], me);
+    if (me.random.one_in(32)) {
+      const std::uint64_t seen = board.generation;
+      board.events.wait_until([&] { return board.generation != seen || me.over(); }, Deadline::never());
+    } else {
+      board.generation.fetch_add(1);
+      board.events.notify();
+    }
+    me.count();
+  }
+  board.events.notify();
+}
+
+}  // namespace
+
+void lock_storm(const Settings& settings, Report& report) {
+  testing::Shared<Board> board;
+  std::uint64_t deaths = 0;
+  {
+    Crew crew(settings, report);
+    for (int i = 0; i < 6; ++i) crew.hire([&](Worker& me) { work(*board, me); });
+    crew.storm(static_cast<std::uint64_t>(settings.kills), {});
+    crew.dismiss();
+  }
+  for (Guarded& guarded : board->guarded) {
+    if (guarded.lock.acquire(Deadline::after(10s)) == Acquired::timed_out) {
+      report.violation("a lock is wedged");
+      continue;
+    }
+    guarded.lock.release();
+    deaths += guarded.deaths;
+    // A killed worker may have raised `first` and not yet counted it.
+    if (guarded.first < guarded.done || guarded.first > guarded.done + guarded.deaths + 1) {
+      report.violation("increments: " + std::to_string(guarded.first) + " there, " + std::to_string(guarded.done) + " done");
+    }
+  }
+  report.note = std::to_string(deaths) + " holders died";
+}
+
+}  // namespace multiprocessing::storm
