@@ -1,0 +1,234 @@
+#include "copy_file.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/fd.hpp"
+#include "test_tree.hpp"
+#include "text.hpp"
+
+namespace mpcopy {
+namespace {
+
+namespace fs = std::filesystem;
+using multiprocessing::base::Fd;
+using testing::content_of;
+using testing::description_of;
+using testing::read_file;
+using testing::set_mtime;
+using testing::TemporaryFolder;
+using testing::write_file;
+
+constexpr auto kNobodyListens = [](std::uint64_t) {};
+
+// Each claim for both ways of moving the bytes.
+class CopyFile : public ::testing::TestWithParam<Transfer> {
+ protected:
+  std::uint64_t copy(const std::string& from, const std::string& to) {
+    return copy_file(place(from), place(to), "temporary", kNobodyListens, GetParam());
+  }
+  [[nodiscard]] Place place(const std::string& name) const { return {fd_.get(), name, here_ / name}; }
+  std::string failure_of(const std::string& from, const std::string& to) {
+    try {
+      copy(from, to);
+    } catch (const CopyError& error) {
+      return error.what();
+    }
+    return "";
+  }
+  void expect_nothing_left_over() { EXPECT_EQ(description_of(here_ / "temporary"), "missing"); }
+
+  TemporaryFolder here_;
+  Fd fd_{::open(here_.path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+};
+INSTANTIATE_TEST_SUITE_P(BothTransfers, CopyFile, ::testing::Values(Transfer::kernel, Transfer::read_write),
+                         [](const auto& transfer) {
+                           return transfer.param == Transfer::kernel ? "Kernel" : "ReadWrite";
+                         });
+
+TEST_P(CopyFile, KeepsContentModeAndTimesToTheNanosecond) {
+  write_file(here_ / "a", content_of(1'000'003));
+  ::chmod((here_ / "a").c_str(), 0641);
+  set_mtime(here_ / "a", 1'000'000'000, 123'456'789);
+  const std::string before = description_of(here_ / "a");
+  EXPECT_EQ(copy("a", "b"), 1'000'003U);
+  EXPECT_EQ(description_of(here_ / "b"), before);
+  expect_nothing_left_over();
+}
+
+TEST_P(CopyFile, CopiesAnEmptyFile) {
+  write_file(here_ / "a", "");
+  EXPECT_EQ(copy("a", "b"), 0U);
+  EXPECT_EQ(read_file(here_ / "b"), "");
+}
+
+TEST_P(CopyFile, CopiesAFileWhoseSizeIsNotToldAsInProc) {
+  const Place source{AT_FDCWD, "/proc/self/status", "/proc/self/status"};
+  EXPECT_GT(copy_file(source, place("b"), "temporary", kNobodyListens, GetParam()), 0U);
+  EXPECT_NE(read_file(here_ / "b").find("Name:"), std::string::npos);
+}
+
+TEST_P(CopyFile, CopiesAFileThatIsShorterThanItsSizeSaysAsInSys) {
+  const std::string path = "/sys/kernel/mm/transparent_hugepage/enabled";
+  if (!fs::exists(path)) GTEST_SKIP() << "no " << path << " here";
+  copy_file({AT_FDCWD, path, path}, place("b"), "temporary", kNobodyListens, GetParam());
+  EXPECT_EQ(read_file(here_ / "b"), read_file(path));
+}
+
+TEST_P(CopyFile, CopiesToAnotherFileSystem) {
+  const std::string target = "/dev/shm/mpcopy-test-" + std::to_string(::getpid());
+  if (::access("/dev/shm", W_OK) != 0) GTEST_SKIP() << "no /dev/shm here";
+  write_file(here_ / "a", content_of(70'000));
+  copy_file(place("a"), {AT_FDCWD, target, target}, target + "~", kNobodyListens, GetParam());
+  EXPECT_EQ(read_file(target), content_of(70'000));
+  fs::remove(target);
+}
+
+TEST_P(CopyFile, ReplacesAnExistingFileAndNotWhatALinkPointsTo) {
+  write_file(here_ / "a", "new");
+  write_file(here_ / "b", "old");
+  fs::create_symlink("b", here_ / "link");
+  fs::create_hard_link(here_ / "b", here_ / "hard");
+  copy("a", "link");
+  copy("a", "hard");
+  EXPECT_EQ(read_file(here_ / "link"), "new");
+  EXPECT_FALSE(fs::is_symlink(here_ / "link"));
+  EXPECT_EQ(read_file(here_ / "hard"), "new");
+  EXPECT_EQ(read_file(here_ / "b"), "old");
+}
+
+TEST_P(CopyFile, ReplacesTheTemporaryFileOfATryThatWasKilled) {
+  write_file(here_ / "a", "new");
+  write_file(here_ / "temporary", "a longer and half written file");
+  ::chmod((here_ / "temporary").c_str(), 0400);
+  copy("a", "b");
+  EXPECT_EQ(read_file(here_ / "b"), "new");
+  expect_nothing_left_over();
+}
+
+TEST_P(CopyFile, RefusesToReplaceADirectory) {
+  write_file(here_ / "a", "x");
+  fs::create_directory(here_ / "d");
+  EXPECT_EQ(failure_of("a", "d"), "cannot overwrite directory '" + (here_ / "d") + "' with non-directory");
+  expect_nothing_left_over();
+}
+
+TEST_P(CopyFile, RefusesToCopyAFileOntoItself) {
+  write_file(here_ / "a", "x");
+  fs::create_hard_link(here_ / "a", here_ / "b");
+  EXPECT_NE(failure_of("a", "b").find("are the same file"), std::string::npos);
+}
+
+TEST_P(CopyFile, ReportsASourceThatVanished) {
+  EXPECT_EQ(failure_of("a", "b"), "cannot open '" + (here_ / "a") + "': No such file or directory");
+}
+
+TEST_P(CopyFile, ReportsASourceThatBecameSomethingElse) {
+  ::mkfifo((here_ / "a").c_str(), 0600);
+  EXPECT_EQ(failure_of("a", "b"), "'" + (here_ / "a") + "' is no longer a regular file");
+}
+
+TEST_P(CopyFile, ReportsANameThatIsTooLong) {
+  write_file(here_ / "a", "x");
+  const std::string name(300, 'n');
+  EXPECT_NE(failure_of("a", name).find("File name too long"), std::string::npos);
+  expect_nothing_left_over();
+}
+
+TEST_P(CopyFile, ReportsAnUnreadableFile) {
+  write_file(here_ / "a", "x");
+  ::chmod((here_ / "a").c_str(), 0);
+  if (::access((here_ / "a").c_str(), R_OK) == 0 && ::seteuid(65534) != 0)
+    GTEST_SKIP() << "may read everything";
+  const std::string failure = failure_of("a", "b");
+  static_cast<void>(::seteuid(::getuid()));
+  EXPECT_EQ(failure, "cannot open '" + (here_ / "a") + "': Permission denied");
+}
+
+TEST_P(CopyFile, DropsSetIdBitsWhereTheOwnerCannotBeKept) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to make a file of somebody else";
+  write_file(here_ / "a", "x");
+  ASSERT_EQ(::chown((here_ / "a").c_str(), 1234, 1234), 0);
+  ASSERT_EQ(::chmod((here_ / "a").c_str(), 06755), 0);
+  copy("a", "kept");
+  EXPECT_EQ(description_of(here_ / "kept"), description_of(here_ / "a"));
+  ASSERT_EQ(::chmod(here_.path().c_str(), 0777), 0);
+  ASSERT_EQ(::seteuid(65534), 0);
+  copy("a", "dropped");
+  ASSERT_EQ(::seteuid(0), 0);
+  struct stat info {};
+  ASSERT_EQ(::stat((here_ / "dropped").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0755U);
+  EXPECT_EQ(info.st_uid, 65534U);
+}
+
+TEST_P(CopyFile, LeavesTheOldFileAndNoPieceOfTheNewWhereTheDiskIsFull) {
+  if (::unshare(CLONE_NEWNS) != 0) GTEST_SKIP() << "may not mount";
+  fs::create_directory(here_ / "small");
+  ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  ASSERT_EQ(::mount("mpcopy-test", (here_ / "small").c_str(), "tmpfs", 0, "size=64k"), 0);
+  write_file(here_ / "a", content_of(1'000'000));
+  const Place target{AT_FDCWD, here_ / "small/b", here_ / "small/b"};
+  write_file(target.path, "old");
+  try {
+    copy_file(place("a"), target, here_ / "small/temporary", kNobodyListens, GetParam());
+    FAIL() << "1 MB fitted into 64 KiB";
+  } catch (const CopyError& error) {
+    EXPECT_NE(std::string(error.what()).find("No space left on device"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(read_file(target.path), "old");
+  EXPECT_EQ(description_of(here_ / "small/temporary"), "missing");
+  ASSERT_EQ(::umount((here_ / "small").c_str()), 0);
+}
+
+TEST_P(CopyFile, TellsTheBytesAsTheyAreCopied) {
+  write_file(here_ / "a", content_of(20'000'000));
+  std::uint64_t told = 0;
+  int times = 0;
+  copy_file(
+      place("a"), place("b"), "temporary",
+      [&](std::uint64_t bytes) {
+        told += bytes;
+        ++times;
+      },
+      GetParam());
+  EXPECT_EQ(told, 20'000'000U);
+  EXPECT_GE(times, 2);
+}
+
+class CopyLink : public CopyFile {};
+INSTANTIATE_TEST_SUITE_P(Once, CopyLink, ::testing::Values(Transfer::kernel));
+
+TEST_P(CopyLink, CopiesTheLinkItselfAlsoWhereItDangles) {
+  fs::create_symlink("no/such/\xff\nplace", here_ / "a");
+  set_mtime(here_ / "a", 1'000'000'000, 987'654'321);
+  copy_link(place("a"), place("b"), "temporary");
+  EXPECT_EQ(description_of(here_ / "b"), description_of(here_ / "a"));
+  expect_nothing_left_over();
+}
+
+TEST_P(CopyLink, ReplacesAFileAndWhatAKilledTryLeft) {
+  fs::create_symlink("new", here_ / "a");
+  write_file(here_ / "b", "old");
+  fs::create_symlink("half", here_ / "temporary");
+  copy_link(place("a"), place("b"), "temporary");
+  EXPECT_EQ(fs::read_symlink(here_ / "b"), "new");
+  expect_nothing_left_over();
+}
+
+TEST_P(CopyLink, RefusesToReplaceADirectoryAndLeavesNothing) {
+  fs::create_symlink("x", here_ / "a");
+  fs::create_directory(here_ / "d");
+  EXPECT_THROW(copy_link(place("a"), place("d"), "temporary"), CopyError);
+  expect_nothing_left_over();
+}
+
+}  // namespace
+}  // namespace mpcopy

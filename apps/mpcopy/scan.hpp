@@ -1,0 +1,71 @@
+// Walks the sources and hands every file, link and directory to the batcher.
+//
+// In small steps, so that one thread can scan and look after the workers in turns.  It only reads, so that the total
+// is known early (making a directory costs a file system more than listing a hundred files, and is left to the
+// workers); but the directories named on the command line it makes itself, so that nobody else needs to know where
+// the tree begins.  A directory gets its owner, mode and times at the very end, deepest first: writing into it needs
+// the right to, and changes its times.
+#pragma once
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attributes.hpp"
+#include "batcher.hpp"
+#include "roots.hpp"
+
+namespace mpcopy {
+
+class Scanner {
+ public:
+  Scanner(std::vector<Root> roots, Batcher& batcher, std::vector<std::string>& failures);
+
+  [[nodiscard]] bool is_done() const { return !directory_ && pending_.empty(); }
+  // Looks at some entries; at the end flushes the batcher.
+  void step();
+  // What was found so far.
+  [[nodiscard]] const Amount& found() const { return found_; }
+
+  // After everything was copied.
+  void finish_directories();
+
+ private:
+  struct CloseDirectory {
+    void operator()(DIR* directory) const { ::closedir(directory); }
+  };
+  struct Directory {
+    std::string target;
+    Attributes attributes;
+  };
+  struct FileId {
+    dev_t device;
+    ino_t inode;
+    bool operator==(const FileId&) const = default;
+  };
+
+  void open_next();
+  void enter_directory(Root root);
+  void make_root(const Root& root);
+  void add_directory(const Root& root, const struct stat& source);
+  void take_root_file(const Root& root, const struct stat& info);
+  void take_entry(const dirent& entry);
+  void take(const std::string& name, const std::string& path, const struct stat& info);
+  [[nodiscard]] bool is_made_by_us(const struct stat& directory) const;
+
+  Batcher& batcher_;
+  std::vector<std::string>& failures_;
+  std::vector<Root> pending_;  // a stack: depth first keeps it short
+  std::size_t roots_left_;  // the lowest ones of the stack, which may be anything; the others are directories
+  Root here_;
+  std::unique_ptr<DIR, CloseDirectory> directory_;  // of here_, being read
+  std::vector<Directory> directories_;              // of the copy, parents before children
+  std::vector<FileId> made_roots_;
+  Amount found_;
+};
+
+}  // namespace mpcopy

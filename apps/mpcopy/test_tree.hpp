@@ -1,0 +1,94 @@
+// For mpcopy's tests: a folder to work in, and trees as values that can be compared.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace mpcopy::testing {
+
+namespace fs = std::filesystem;
+
+// A new empty folder, removed with all that is in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (fs::temp_directory_path() / "mpcopy-test-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    path_ = pattern;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  [[nodiscard]] std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+inline void write_file(const std::string& path, std::string_view content) {
+  std::ofstream out(path, std::ios::binary);
+  out << content;
+  if (!out.flush()) throw std::runtime_error("cannot write " + path);
+}
+
+inline std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error("cannot read " + path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// `bytes` of content that differs from place to place.
+inline std::string content_of(std::size_t bytes, unsigned seed = 1) {
+  std::string content(bytes, '\0');
+  for (std::size_t i = 0; i < bytes; ++i) {
+    seed = seed * 1664525U + 1013904223U;
+    content[i] = static_cast<char>(seed >> 24U);
+  }
+  return content;
+}
+
+inline void set_mtime(const std::string& path, std::time_t seconds, long nanoseconds) {
+  const timespec times[2] = {{seconds - 1, nanoseconds}, {seconds, nanoseconds}};
+  if (::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+    throw std::runtime_error("utimensat");
+}
+
+// What is known of one path: type, mode, owner, time of last change, and content or target.
+inline std::string description_of(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return "missing";
+  std::ostringstream text;
+  text << std::oct << info.st_mode << std::dec << ' ' << info.st_uid << ':' << info.st_gid << ' '
+       << info.st_mtim.tv_sec << '.' << info.st_mtim.tv_nsec;
+  if (S_ISREG(info.st_mode)) text << ' ' << info.st_size << ' ' << std::hash<std::string>{}(read_file(path));
+  if (S_ISLNK(info.st_mode)) text << " -> " << fs::read_symlink(path).string();
+  return text.str();
+}
+
+using Tree = std::map<std::string, std::string>;  // path below the root → description
+
+inline Tree tree_at(const std::string& root) {
+  Tree tree{{"", description_of(root)}};
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    const std::string path = entry.path().string();
+    tree[path.substr(root.size())] = description_of(path);
+  }
+  return tree;
+}
+
+}  // namespace mpcopy::testing
