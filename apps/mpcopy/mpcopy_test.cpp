@@ -215,8 +215,9 @@ TEST_F(Mpcopy, ReportsAFullDiskForEachFileAndLeavesNoHalfOnes) {
 // A copy that goes on long enough for something to happen to it.
 class MpcopyUnderFire : public Mpcopy {
  protected:
-  static constexpr int kLarge = 8;
-  static constexpr std::size_t kLargeBytes = 24'000'000;
+  static constexpr std::size_t kWorkers = 2;  // as -j2 says
+  static constexpr int kLarge = 4;
+  static constexpr std::size_t kLargeBytes = 16'000'000;
 
   MpcopyUnderFire() {
     make_tree(here_ / "s");
@@ -243,10 +244,12 @@ class MpcopyUnderFire : public Mpcopy {
     }
     return workers;
   }
-  // Returns when a file is being written, with all workers stopped: what happens next happens in mid-copy.
+  // Returns when a file is being written, with all workers stopped (by SIGSTOP): what happens next happens in mid-copy.
   std::vector<pid_t> stop_workers_in_mid_copy(Program& program) const {
-    while (program.is_running() && temporary_files().empty()) continue;
-    const std::vector<pid_t> workers = workers_of(program);
+    std::vector<pid_t> workers;
+    while (program.is_running() && (workers.size() < kWorkers || temporary_files().empty())) {
+      workers = workers_of(program);
+    }
     for (const pid_t worker : workers) ::kill(worker, SIGSTOP);
     return workers;
   }
@@ -259,7 +262,7 @@ class MpcopyUnderFire : public Mpcopy {
 TEST_F(MpcopyUnderFire, LosesNothingWhenTwoWorkersAreKilled) {
   Program program(command({"-j2", here_ / "s", here_ / "t"}));
   const auto workers = stop_workers_in_mid_copy(program);
-  ASSERT_EQ(workers.size(), 2U) << program.output();
+  ASSERT_EQ(workers.size(), kWorkers) << program.output();
   for (const pid_t worker : workers) EXPECT_EQ(::kill(worker, SIGKILL), 0);
   EXPECT_EQ(program.wait(), 0) << program.output();
   expect_equal_trees_and_no_leftovers();
@@ -268,7 +271,7 @@ TEST_F(MpcopyUnderFire, LosesNothingWhenTwoWorkersAreKilled) {
 TEST_F(MpcopyUnderFire, LosesNothingWhenTheSupervisorOfItsPoolIsKilled) {
   Program program(command({"-j2", here_ / "s", here_ / "t"}));
   const auto workers = stop_workers_in_mid_copy(program);
-  ASSERT_EQ(workers.size(), 2U) << program.output();
+  ASSERT_EQ(workers.size(), kWorkers) << program.output();
   for (const pid_t supervisor : children_of(program.pid())) EXPECT_EQ(::kill(supervisor, SIGKILL), 0);
   for (const pid_t worker : workers) ::kill(worker, SIGCONT);
   EXPECT_EQ(program.wait(), 0) << program.output();
@@ -278,7 +281,7 @@ TEST_F(MpcopyUnderFire, LosesNothingWhenTheSupervisorOfItsPoolIsKilled) {
 TEST_F(MpcopyUnderFire, InterruptedLeavesWholeFilesOnlyAndNobodyBehind) {
   Program program(command({"-j2", here_ / "s", here_ / "t"}));
   const auto workers = stop_workers_in_mid_copy(program);
-  ASSERT_EQ(workers.size(), 2U) << program.output();
+  ASSERT_EQ(workers.size(), kWorkers) << program.output();
   ::kill(program.pid(), SIGINT);
   EXPECT_EQ(program.wait(), -SIGINT) << program.output();
   EXPECT_NE(program.output().find("mpcopy: interrupted: "), std::string::npos) << program.output();

@@ -72,18 +72,20 @@ class Lap {
     Tally seen;
   };
 
-  Lap(int news, int gate, Record& record) : news_{news}, gate_{gate}, record_{record} {}
+  Lap(int news, int start_gate, int end_gate, Record& record)
+      : news_{news}, start_gate_{start_gate}, end_gate_{end_gate}, record_{record} {}
 
-  // Returns when every member is ready: the gate is a pipe that says end-of-file to all of them at once.
+  // Returns when every member is ready.
   void start() const {
     tell(kGood);
-    char byte = 0;
-    require(::read(gate_, &byte, 1) == 0, "the gate did not open");
+    pass(start_gate_);
   }
 
+  // Returns when every member has stopped: a transport whose sender hangs up early can lose what is under way.
   void stop(Tally seen) const {
     record_ = {now_ns(), seen};
     tell(kGood);
+    pass(end_gate_);
   }
 
   void fail() const { tell(kBad); }
@@ -94,8 +96,15 @@ class Lap {
  private:
   void tell(char news) const { require(::write(news_, &news, 1) == 1, "the team has gone"); }
 
+  // A gate is a pipe: closing its one write end tells all who read, at once.
+  static void pass(int gate) {
+    char byte = 0;
+    require(::read(gate, &byte, 1) == 0, "a gate did not open");
+  }
+
   int news_;
-  int gate_;
+  int start_gate_;
+  int end_gate_;
   Record& record_;
 };
 
@@ -144,9 +153,10 @@ class Team {
   template <class Body>
   void add(std::size_t seat, Body body) {
     require(members_.size() < kMost, "too many members");
-    const Lap lap{news_.write_end(), gate_.read_end(), records_[members_.size()]};
+    const Lap lap{news_.write_end(), start_.read_end(), end_.read_end(), records_[members_.size()]};
     members_.emplace_back([this, seat, body, lap] {
-      gate_.close_write();
+      start_.close_write();
+      end_.close_write();
       try {
         placement_.sit(seat);
         body(lap);
@@ -160,8 +170,9 @@ class Team {
   Outcome run() {
     await_news();  // all have arrived
     const std::int64_t opened = now_ns();
-    gate_.close_write();
+    start_.close_write();
     await_news();  // all have stopped
+    end_.close_write();
 
     Outcome outcome;
     for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -185,7 +196,8 @@ class Team {
 
   const Placement& placement_;
   Pipe news_;
-  Pipe gate_;
+  Pipe start_;
+  Pipe end_;
   Lap::Record* records_ = nullptr;
   std::list<Child> members_;  // they stay where they are
 };

@@ -27,11 +27,11 @@ using testing::Watchdog;
 using Strings = std::vector<std::string>;
 
 const std::vector<std::string> all_steps{
-    "queue.put.tail_read",   "queue.put.copied",     "queue.put.committed",  "queue.put.mirrored",
-    "queue.link.allocated",  "queue.link.formatted", "queue.link.committed", "queue.link.tail_moved",
-    "queue.get.copied",      "queue.get.committed",  "queue.get.mirrored",   "queue.get.left_segment",
-    "arena.logged",          "arena.changed",        "arena.before_commit",  "arena.committed",
-    "arena.undone",          "event.announced",      "event.changed",        "lock.taken_from_dead_owner",
+    "queue.put.tail_read",  "queue.put.copied",     "queue.put.committed",  "queue.put.mirrored",
+    "queue.link.allocated", "queue.link.formatted", "queue.link.committed", "queue.link.tail_moved",
+    "queue.get.copied",     "queue.get.committed",  "queue.get.mirrored",   "queue.get.left_segment",
+    "arena.logged",         "arena.changed",        "arena.before_commit",  "arena.committed",
+    "arena.undone",         "event.announced",      "event.changed",        "lock.taken_from_dead_owner",
     "lock.before_release"};
 
 enum class Item { absent, there, either };
@@ -55,7 +55,8 @@ Item after_put(const Kill& kill, int commits = 1) {
 // … of the item whose get() was killed there.
 Item after_get(const Kill& kill) {
   if (kill.is("queue.get.copied")) return Item::there;
-  if (kill.step.empty() || kill.is("queue.get.committed") || kill.is("queue.get.mirrored")) return Item::absent;
+  if (kill.step.empty() || kill.is("queue.get.committed") || kill.is("queue.get.mirrored"))
+    return Item::absent;
   return Item::either;
 }
 
@@ -73,7 +74,8 @@ void expect_all_memory_accounted(const Queue<T>& queue) {
 }
 
 // `actual` is `certain`, with `perhaps` in front of its last element or not.
-void expect_items(const Strings& actual, Strings certain, const std::string& perhaps, Item item, std::size_t where) {
+void expect_items(const Strings& actual, Strings certain, const std::string& perhaps, Item item,
+                  std::size_t where) {
   Strings with = certain;
   with.insert(with.begin() + static_cast<std::ptrdiff_t>(where), perhaps);
   if (item == Item::there) {
@@ -215,8 +217,9 @@ struct PutOversized {
 };
 TEST(QueueCrashTest, AnItemBeyondTheLargestRingIsThereWholeOrNotAtAll) {
   Watchdog dog{250s};
-  sweep<PutOversized>({"queue.put.copied", "queue.put.committed", "queue.link.allocated", "queue.link.formatted",
-                       "queue.link.committed", "queue.link.tail_moved", "arena.before_commit", "arena.committed"});
+  sweep<PutOversized>({"queue.put.copied", "queue.put.committed", "queue.link.allocated",
+                       "queue.link.formatted", "queue.link.committed", "queue.link.tail_moved",
+                       "arena.before_commit", "arena.committed"});
 }
 
 struct PutHandle {

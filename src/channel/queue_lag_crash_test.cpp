@@ -94,7 +94,8 @@ TEST(QueueLagTest, AProducerAsleepFindsTheRoomWhoseConsumerDiedBeforeWakingIt) {
 TEST(QueueLagTest, SleepersLearnOfACloseThatDiedBeforeWakingThem) {
   Watchdog dog{60s};
   const Queue<int> queue;
-  auto got = std::async(std::launch::async, [queue] { return queue.try_get().has_value() ? 1 : queue.get(); });
+  auto got =
+      std::async(std::launch::async, [queue] { return queue.try_get().has_value() ? 1 : queue.get(); });
   testing::wait_for_a_sleeper(header_of(queue).not_empty);
   const Killed closer("lock.before_release", 1, [&] { queue.close(); });
   EXPECT_THROW((void)got.get(), Closed);
@@ -274,7 +275,9 @@ TEST(QueueLagTest, WhatAGetThatDiedHeldIsLetGoWithTheNextItem) {
   const Queue<MaybeQueue> queue;
   const std::size_t before = memory::stats().objects;
   queue.put(Queue<int>());
-  { const Killed consumer("queue.get.committed", 1, [&] { (void)queue.get(); }); }
+  {
+    const Killed consumer("queue.get.committed", 1, [&] { (void)queue.get(); });
+  }
   queue.put(std::nullopt);
   EXPECT_EQ(queue.get(), std::nullopt);
   EXPECT_EQ(memory::stats().objects, before);

@@ -43,7 +43,8 @@ class Model {
   }
 
   void get() {
-    ASSERT_TRUE(queue_.get_nowait() == expected_.front()) << "an item of " << expected_.front().size() << " bytes";
+    ASSERT_TRUE(queue_.get_nowait() == expected_.front())
+        << "an item of " << expected_.front().size() << " bytes";
     expected_.pop_front();
   }
 
@@ -88,7 +89,8 @@ class Model {
 
 TEST(QueueRingTest, RandomItemsAndBatchesComeOutAsTheyWentIn) {
   Watchdog dog{200s};
-  for (const std::size_t largest : {std::size_t{8}, std::size_t{200}, std::size_t{5'000}, std::size_t{70'000}}) {
+  for (const std::size_t largest :
+       {std::size_t{8}, std::size_t{200}, std::size_t{5'000}, std::size_t{70'000}}) {
     SCOPED_TRACE(largest);
     Model model(largest);
     model.play(3'000, 5, largest);    // mostly around an empty ring
@@ -224,7 +226,8 @@ TEST(QueueRingTest, AnItemOf200MegabytesIsWholeAndItsMemoryGoesBackWhenItIsTaken
     EXPECT_LT(memory::stats().heap_bytes - before.heap_bytes, bytes);  // … and the room with the next item
   }
   EXPECT_EQ(memory::stats().objects, before.objects);
-  EXPECT_LE(memory::stats().heap_bytes, before.heap_bytes + memory::page_bytes);  // a slab page stays a slab page
+  EXPECT_LE(memory::stats().heap_bytes,
+            before.heap_bytes + memory::page_bytes);  // a slab page stays a slab page
   EXPECT_EQ(arena_damage(), "");
 }
 

@@ -9,6 +9,8 @@
 #include <limits>
 #include <list>
 #include <map>
+#include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -35,6 +37,12 @@ void expect_round_trip(const T& item) {
   queue.put(item);
   EXPECT_EQ(queue.get(), item);
   EXPECT_TRUE(queue.empty());
+}
+
+std::vector<int> numbers(int end) {
+  std::vector<int> all(static_cast<std::size_t>(end));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
 }
 
 // --- order and bound -------------------------------------------------------------------------------------------------
@@ -247,7 +255,7 @@ TEST(QueueTest, GetManyWaitsForOneItemOnlyAndThrowsLikeGet) {
 
 TEST(QueueTest, PutManyTakesAnyInputRangeAndAnyNumber) {
   const Queue<int> queue;
-  queue.put_many(std::views::iota(0, 10'000));
+  queue.put_many(numbers(10'000));
   queue.put_many(std::list<int>{10'000, 10'001});
   int next = 0;
   while (next < 10'002) {
@@ -258,7 +266,7 @@ TEST(QueueTest, PutManyTakesAnyInputRangeAndAnyNumber) {
 TEST(QueueTest, PutManyThatIsClosedOnItsWayLeavesWhatIsIn) {
   Watchdog dog{60s};
   const Queue<int> queue(2);
-  auto putting = std::async(std::launch::async, [queue] { queue.put_many(std::views::iota(0, 10)); });
+  auto putting = std::async(std::launch::async, [queue] { queue.put_many(numbers(10)); });
   EXPECT_EQ(queue.get(), 0);
   queue.close();
   EXPECT_THROW(putting.get(), Closed);

@@ -50,7 +50,8 @@ channel::Segment& tail_segment(const Queue<T>& queue) {
 template <class T>
 std::size_t chain_length(const Queue<T>& queue) {
   std::size_t length = 0;
-  for (std::uint64_t at = header_of(queue).head_segment.load(); at != 0; at = segment_at(at).next.load()) ++length;
+  for (std::uint64_t at = header_of(queue).head_segment.load(); at != 0; at = segment_at(at).next.load())
+    ++length;
   return length;
 }
 
@@ -61,9 +62,10 @@ std::size_t owned_runs(const Queue<T>& queue) {
   const memory::Ref ref = ref_of(queue);
   const memory::Arena::Locked locked(arena);
   std::size_t runs = 0;
-  const auto* pages = reinterpret_cast<const memory::PageInfo*>(reinterpret_cast<const char*>(&arena.header()) +
-                                                                arena.header().pages_at);
-  for (std::uint64_t at = arena.object(ref.index()).runs.load(); at != 0; at = pages[at - 1].next.load()) ++runs;
+  const auto* pages = reinterpret_cast<const memory::PageInfo*>(
+      reinterpret_cast<const char*>(&arena.header()) + arena.header().pages_at);
+  for (std::uint64_t at = arena.object(ref.index()).runs.load(); at != 0; at = pages[at - 1].next.load())
+    ++runs;
   return runs;
 }
 
@@ -79,7 +81,8 @@ void begin_at(const Queue<T>& queue, std::uint32_t number) {
   channel::QueueHeader& header = header_of(queue);
   channel::Segment& segment = head_segment(queue);
   const std::uint64_t cursor = channel::Cursor{number, 0}.word();
-  for (channel::Word* word : {&segment.tail, &segment.head, &segment.head_seen, &segment.tail_seen}) word->store(cursor);
+  for (channel::Word* word : {&segment.tail, &segment.head, &segment.head_seen, &segment.tail_seen})
+    word->store(cursor);
   for (channel::Word* word : {&header.puts, &header.takes, &header.takes_seen}) word->store(number);
 }
 

@@ -31,7 +31,7 @@ struct Parcel {
 struct Plan {
   int producers = 1;
   int consumers = 1;
-  int items = 1'000;        // of each producer
+  int items = 1'000;  // of each producer
   std::size_t largest = 64;
   bool batches = false;
 };
@@ -62,7 +62,8 @@ long consume(const Plan& plan, const Queue<Parcel>& queue) {
   long taken = 0;
   std::map<int, int> next;  // of each producer: at least this
   const auto check = [&](const Parcel& parcel) {
-    if (parcel.number < next[parcel.producer] || parcel.content != content_of(plan, parcel.producer, parcel.number)) {
+    if (parcel.number < next[parcel.producer] ||
+        parcel.content != content_of(plan, parcel.producer, parcel.number)) {
       return false;
     }
     next[parcel.producer] = parcel.number + 1;
@@ -118,14 +119,16 @@ TEST(QueueThreadTest, ItemsThatChangeSegmentsAllTheTime) {
 
 TEST(QueueThreadTest, BatchesBetweenManyThreads) {
   Watchdog dog{200s};
-  exchange({.producers = 3, .consumers = 3, .items = 3'000, .largest = 2'000, .batches = true}, Queue<Parcel>());
+  exchange({.producers = 3, .consumers = 3, .items = 3'000, .largest = 2'000, .batches = true},
+           Queue<Parcel>());
 }
 
 TEST(QueueThreadTest, ABoundedQueueBetweenManyThreads) {
   Watchdog dog{200s};
   exchange({.producers = 1, .consumers = 1, .items = 2'000}, Queue<Parcel>(1));
   exchange({.producers = 3, .consumers = 3, .items = 1'000, .largest = 500}, Queue<Parcel>(7));
-  exchange({.producers = 3, .consumers = 3, .items = 1'000, .largest = 500, .batches = true}, Queue<Parcel>(7));
+  exchange({.producers = 3, .consumers = 3, .items = 1'000, .largest = 500, .batches = true},
+           Queue<Parcel>(7));
 }
 
 // Two queues and one item going round: each thread waits for the other every time.

@@ -47,36 +47,35 @@ RobustLock::RobustLock() noexcept {
   pthread_mutexattr_destroy(&attributes);
 }
 
+// The lock is ours; `error` says from whom.
+Acquired RobustLock::taken(int error) noexcept {
+  if (error == 0) return Acquired::normally;
+  pthread_mutex_consistent(&mutex_);
+  MULTIPROCESSING_STEP("lock.taken_from_dead_owner");
+  return Acquired::from_dead_owner;
+}
+
+Acquired RobustLock::try_acquire() noexcept {
+  const int error = pthread_mutex_trylock(&mutex_);
+  return error == 0 || error == EOWNERDEAD ? taken(error) : Acquired::timed_out;
+}
+
 Acquired RobustLock::acquire(Deadline deadline) noexcept {
-  switch (pthread_mutex_trylock(&mutex_)) {
-    case 0:
-      return Acquired::normally;
-    case EOWNERDEAD:
-      pthread_mutex_consistent(&mutex_);
-      MULTIPROCESSING_STEP("lock.taken_from_dead_owner");
-      return Acquired::from_dead_owner;
-    default:
-      return acquire_contended(deadline);
-  }
+  const Acquired at_once = try_acquire();
+  return at_once != Acquired::timed_out ? at_once : acquire_contended(deadline);
 }
 
 Acquired RobustLock::acquire_contended(Deadline deadline) noexcept {
-  const auto verdict = [this](int error) {
-    if (error == EOWNERDEAD) pthread_mutex_consistent(&mutex_);
-    return error == EOWNERDEAD ? Acquired::from_dead_owner : Acquired::normally;
-  };
   for (Spin spin; spin.again();) {
-    const int error = pthread_mutex_trylock(&mutex_);
-    if (error == EBUSY) continue;
-    if (error == 0 || error == EOWNERDEAD) {
-      spin.paid_off();
-      return verdict(error);
-    }
+    const Acquired got = try_acquire();
+    if (got == Acquired::timed_out) continue;
+    spin.paid_off();
+    return got;
   }
   for (;;) {
     if (deadline.is_over()) return Acquired::timed_out;  // first of all: the C library refuses times before boot
     const int error = timed_lock(mutex_, deadline.at_most(slice));
-    if (error == 0 || error == EOWNERDEAD) return verdict(error);
+    if (error == 0 || error == EOWNERDEAD) return taken(error);
     // ENOTRECOVERABLE cannot be: every taker marks the lock consistent.  Scribbled memory could make it so, or
     // EINVAL; then there is no lock any more and going on without one would lose items: stop here.
     if (error != ETIMEDOUT) std::abort();

@@ -32,10 +32,12 @@ class RobustLock {
 
   [[nodiscard]] Acquired acquire(Deadline deadline) noexcept;
   Acquired acquire() noexcept { return acquire(Deadline::never()); }
+  [[nodiscard]] Acquired try_acquire() noexcept;  // timed_out: somebody holds it now
   void release() noexcept;
 
  private:
   Acquired acquire_contended(Deadline deadline) noexcept;
+  Acquired taken(int error) noexcept;
   pthread_mutex_t mutex_;
 };
 

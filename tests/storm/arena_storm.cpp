@@ -11,6 +11,7 @@
 
 #include "memory/arena.hpp"
 #include "multiprocessing/errors.hpp"
+#include "os/os.hpp"
 #include "storm/crew.hpp"
 #include "support/arena_check.hpp"
 

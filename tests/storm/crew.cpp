@@ -69,7 +69,7 @@ Crew::~Crew() {
 
 void Crew::hire(Job job) {
   const int position = static_cast<int>(positions_.size());
-  positions_.push_back({std::move(job), {}, false});
+  positions_.push_back({std::move(job), {}});
   positions_in_use = position + 1;
   start(position);
 }
@@ -78,7 +78,6 @@ void Crew::start(int position) {
   const Random seed(random.next());
   Position& at = positions_[static_cast<std::size_t>(position)];
   at.process = memory::fork_member();
-  at.stopped = false;
   pids[position] = at.process.pid;
   if (at.process.pid != 0) return;
 
@@ -104,16 +103,14 @@ bool Crew::storm(std::uint64_t kills, const std::function<void(int position)>& d
   return report_.kills < static_cast<std::uint64_t>(settings_.kills) && Clock::now() < end_;
 }
 
-// One of: kill somebody, stop somebody for a while, let the stopped go on; then a pause of random length.
+// Kills somebody, or stops somebody for a while; then a pause of random length.  Nobody is still stopped when this
+// returns: the crew needs the arena's lock itself, and a stopped holder would keep it from ever being continued.
 void Crew::harass() {
-  Position& victim = positions_[random.below(positions_.size())];
-  const int pidfd = victim.process.pidfd.get();
-  if (victim.stopped) {
-    os::pidfd_signal(pidfd, random.one_in(4) ? SIGKILL : SIGCONT);
-    victim.stopped = false;
-  } else if (random.one_in(8)) {
+  const int pidfd = positions_[random.below(positions_.size())].process.pidfd.get();
+  if (random.one_in(8)) {
     os::pidfd_signal(pidfd, SIGSTOP);
-    victim.stopped = true;
+    sleep_for(std::chrono::microseconds(random.below(5'000)));
+    os::pidfd_signal(pidfd, random.one_in(4) ? SIGKILL : SIGCONT);
   } else {
     os::pidfd_signal(pidfd, SIGKILL);
   }
@@ -157,7 +154,6 @@ void Crew::look_for_progress() {
 void Crew::dismiss() {
   ::alarm(static_cast<unsigned>(patience.count()));
   board_->over = true;
-  for (Position& position : positions_) os::pidfd_signal(position.process.pidfd.get(), SIGCONT);
   for (std::size_t i = 0; i < positions_.size(); ++i) {
     memory::Forked& process = positions_[i].process;
     os::wait_ended(process.pidfd.get(), os::Deadline::never());

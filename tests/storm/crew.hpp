@@ -34,7 +34,7 @@ struct CrewBoard {
 
 class Worker {
  public:
-  Worker(CrewBoard& board, int position, Random random) : random(random), board_(board), position_(position) {}
+  Worker(CrewBoard& board, int position, Random seed) : random(seed), board_(board), position_(position) {}
   [[nodiscard]] bool over() const { return board_.over.load(std::memory_order_relaxed); }
   [[nodiscard]] int position() const { return position_; }
   void count(std::uint64_t operations = 1) { board_.operations.fetch_add(operations, std::memory_order_relaxed); }
@@ -69,7 +69,6 @@ class Crew {
   struct Position {
     Job job;
     memory::Forked process;
-    bool stopped = false;
   };
 
   void start(int position);
