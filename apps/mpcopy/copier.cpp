@@ -20,6 +20,8 @@ namespace {
 namespace mp = multiprocessing;
 using namespace std::chrono_literals;
 
+// Enough to see some 100,000 files: the bar of most trees knows its total from the start.
+constexpr auto kScanHeadStart = 1s;
 constexpr auto kLook = 50ms;  // how often the bar moves, and an interrupt is noticed, while workers are busy
 constexpr std::size_t kTasksAhead = 3;  // per worker: what the pool holds, so that none waits for this loop
 constexpr int kMaxPoolsBroken = 10;     // somebody kills pools as a whole, and will not stop
@@ -74,8 +76,10 @@ void Copier::stop() {
   }
 }
 
-// The workers are kept busy first; the scan gets ahead while they are.
+// After the head start the workers are kept busy first; the scan gets ahead while they are.
 int Copier::copy_all() {
+  const auto head_start = std::chrono::steady_clock::now() + kScanHeadStart;
+  while (!scanner_.is_done() && std::chrono::steady_clock::now() < head_start) scanner_.step();
   for (;;) {
     if (const int signal = InterruptWatch::signal()) return signal;
     if (pool_error_ && busy_ == 0) renew_pool();
@@ -105,8 +109,9 @@ bool Copier::submit_next() {
     pool_.apply_async(copy_batch, **free)
         .on_success(
             [this, slot](const BatchResult& result) { completions_.add({.slot = slot, .result = result}); })
-        .on_error(
-            [this, slot](std::exception_ptr error) { completions_.add({.slot = slot, .error = error}); });
+        .on_error([this, slot](const std::exception_ptr& error) {
+          completions_.add({.slot = slot, .error = error});
+        });
   } catch (const mp::PoolBroken&) {
     completions_.add({.slot = slot, .error = std::current_exception()});
   }

@@ -19,6 +19,13 @@ using multiprocessing::base::Fd;
 
 constexpr int kEntriesPerStep = 256;  // well under a millisecond
 
+// The folder of a path that the user named.  With a slash at its end it may also be a link to one; below it the copy
+// neither follows links nor writes through them.
+std::string named_folder(const std::string& path) {
+  const std::string folder = folder_of(path);
+  return folder.empty() ? folder : joined(folder, "");
+}
+
 }  // namespace
 
 Scanner::Scanner(std::vector<Root> roots, Batcher& batcher, std::vector<std::string>& failures)
@@ -93,10 +100,7 @@ void Scanner::add_directory(const Root& root, const struct stat& source) {
 }
 
 void Scanner::take_root_file(const Root& root, const struct stat& info) {
-  // With a slash at its end, a link to the directory that the user named is followed.
-  const std::string folder = folder_of(root.target);
-  batcher_.enter(
-      {folder_of(root.source), folder.empty() ? folder : joined(folder, ""), last_name(root.target)});
+  batcher_.enter({named_folder(root.source), named_folder(root.target), last_name(root.target)});
   take(last_name(root.source), root.source, info);
 }
 

@@ -1,10 +1,9 @@
 // multiprocessing::Queue between Processes.  --batch: put_many and get_many, 64 items at a time.  --unbounded: the
 // queue has no bound.
-#include <multiprocessing/process.hpp>
-#include <multiprocessing/queue.hpp>
-
 #include <algorithm>
 #include <cstddef>
+#include <multiprocessing/process.hpp>
+#include <multiprocessing/queue.hpp>
 #include <type_traits>
 #include <utility>
 #include <vector>

@@ -221,22 +221,48 @@ class ImapRange {
 
 namespace pool {
 
-template <class How, class F, std::ranges::view View>
+// The input of an imap: a reference to an lvalue, or the range itself.  (std::views::all would do it; clang 14 cannot
+// compile libstdc++ 12's.)
+template <class Range>
+class Input {
+  using Plain = std::remove_reference_t<Range>;
+  static constexpr bool is_borrowed = std::is_lvalue_reference_v<Range>;
+
+ public:
+  explicit Input(Plain& range)
+    requires is_borrowed
+      : range_(&range) {}
+  explicit Input(Plain&& range)
+    requires(!is_borrowed)
+      : range_(std::move(range)) {}
+  [[nodiscard]] Plain& get() noexcept {
+    if constexpr (is_borrowed) {
+      return *range_;
+    } else {
+      return range_;
+    }
+  }
+
+ private:
+  std::conditional_t<is_borrowed, Plain*, Plain> range_;
+};
+
+template <class How, class F, std::ranges::input_range Range>
 struct ImapSource {
-  using Item = std::ranges::range_value_t<View>;
+  using Item = std::ranges::range_value_t<Range>;
   using Job = ImapJob<How, F, Item>;
   using Value = typename Job::Value;
-  static constexpr bool is_sized = std::ranges::sized_range<View>;
+  static constexpr bool is_sized = std::ranges::sized_range<Range>;
 
-  ImapSource(std::shared_ptr<Core> engine, View input_view, std::shared_ptr<Job> imap_job, std::size_t items_per_task)
-      : core(std::move(engine)), input(std::move(input_view)), job(std::move(imap_job)), chunk(items_per_task),
+  ImapSource(std::shared_ptr<Core> engine, Input<Range> items, std::shared_ptr<Job> imap_job, std::size_t items_per_task)
+      : core(std::move(engine)), input(std::move(items)), job(std::move(imap_job)), chunk(items_per_task),
         window(std::max<std::size_t>(32, 4 * chunk * static_cast<std::size_t>(processes(*core)))) {
-    if constexpr (is_sized) total = static_cast<std::size_t>(std::ranges::size(input));
+    if constexpr (is_sized) total = static_cast<std::size_t>(std::ranges::size(input.get()));
   }
 
   void advance() {
     current.reset();
-    if (!next) next.emplace(std::ranges::begin(input));
+    if (!next) next.emplace(std::ranges::begin(input.get()));
     read_ahead();
     if (at == outcomes.size()) {
       if (in_flight == 0) return;
@@ -255,27 +281,35 @@ struct ImapSource {
   void read_ahead() {
     while (in_flight + chunk <= window || in_flight == 0) {
       std::vector<Item> items;
-      for (; items.size() < chunk && *next != std::ranges::end(input); ++*next) items.push_back(**next);
+      for (; items.size() < chunk && *next != std::ranges::end(input.get()); ++*next) items.push_back(**next);
       if (items.empty()) return;
-      in_flight += items.size();
+      const std::size_t count = items.size();
       std::size_t task = 0;
       under_lock(*core, [&] { task = job->add(std::move(items)); });
-      submit(*core, job, task, 1);
+      try {
+        submit_more(*core, job, task, 1);
+      } catch (...) {
+        under_lock(*core, [&] { job->withdraw(); });
+        throw;
+      }
+      in_flight += count;
     }
   }
 
   std::shared_ptr<Core> core;
-  View input;
+  Input<Range> input;
   std::shared_ptr<Job> job;
   std::size_t chunk;
   std::size_t window;
   std::size_t total = 0;
-  std::optional<std::ranges::iterator_t<View>> next;
+  std::optional<std::ranges::iterator_t<Range>> next;
   std::size_t in_flight = 0;
   std::vector<typename Job::Outcome> outcomes;
   std::size_t at = 0;
   std::optional<Value> current;
 };
+
+inline constexpr std::size_t largest_chunk = std::size_t{1} << 20;
 
 // "abc" as a range is its three characters, not four.
 template <class Range>
@@ -348,7 +382,8 @@ class Pool {
 
   // --- many calls, one result after another --------------------------------------------------------------------
   // A range of results, in the order of the input, or as they finish.  The input may be endless; an lvalue must live
-  // as long as the range.  A void function yields std::monostate.
+  // as long as the range.  A void function yields std::monostate.  The range may be iterated after close(), not after
+  // join(): what is not read of the input by then is not done.
   template <class F, std::ranges::input_range Range>
   auto imap(F&& f, Range&& items, MapOptions options = {}) {
     return imap_range(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options, true);
@@ -399,7 +434,7 @@ class Pool {
     };
     if constexpr (std::ranges::random_access_range<Range> && std::ranges::sized_range<Range>) {
       const auto count = static_cast<std::size_t>(std::ranges::size(items));
-      return wait_for(make_map<How, Item>(std::forward<F>(f), pool::Borrowed{std::ranges::begin(items)}, count, options));
+      return wait_for(make_map<How, Item>(std::forward<F>(f), pool::Borrowed<std::ranges::iterator_t<Range>>{std::ranges::begin(items)}, count, options));
     } else {
       auto copy = collect(items);
       const std::size_t count = copy.size();
@@ -430,14 +465,13 @@ class Pool {
 
   template <class F, class Range>
   auto imap_range(F&& f, Range&& items, MapOptions options, bool ordered) {
-    using View = std::views::all_t<Range>;
-    using Source = pool::ImapSource<pool::Single, F, View>;
+    using Source = pool::ImapSource<pool::Single, F, Range>;
     static_assert(pool::Batch<F, typename Source::Item>::Call::check());
     auto job = std::make_shared<typename Source::Job>(std::forward<F>(f), ordered);
-    core();
+    require_open(core());
     return ImapRange<typename Source::Value, Source>(
-        std::make_unique<Source>(core_, std::views::all(std::forward<Range>(items)), std::move(job),
-                                 std::max<std::size_t>(options.chunksize, 1)));
+        std::make_unique<Source>(core_, pool::Input<Range>(std::forward<Range>(items)), std::move(job),
+                                 std::clamp<std::size_t>(options.chunksize, 1, pool::largest_chunk)));
   }
 
   std::shared_ptr<pool::Core> core_;

@@ -85,11 +85,8 @@ Deadline for_lock(Deadline deadline) {
 // The lock, or nothing when the deadline passed first.
 class Side {
  public:
-  Side(sync::RobustLock& lock, Deadline deadline) : lock_(lock) {
-    const Acquired how = lock.acquire(deadline);
-    held_ = how != Acquired::timed_out;
-    if (how == Acquired::from_dead_owner) const Arena::Locked undone(Arena::get());  // invariant 5
-  }
+  explicit Side(sync::RobustLock& lock) : Side(lock, lock.try_acquire()) {}
+  Side(sync::RobustLock& lock, Deadline deadline) : Side(lock, acquire(lock, deadline)) {}
   ~Side() { release(); }
   Side(const Side&) = delete;
   Side& operator=(const Side&) = delete;
@@ -99,8 +96,16 @@ class Side {
   }
 
  private:
+  Side(sync::RobustLock& lock, Acquired how) : lock_(lock), held_(how != Acquired::timed_out) {
+    if (how == Acquired::from_dead_owner) const Arena::Locked undone(Arena::get());  // invariant 5
+  }
+  static Acquired acquire(sync::RobustLock& lock, Deadline deadline) {
+    const Acquired at_once = lock.try_acquire();  // asking for the time would cost more than the lock
+    return at_once != Acquired::timed_out ? at_once : lock.acquire(for_lock(deadline));
+  }
+
   sync::RobustLock& lock_;
-  bool held_ = false;
+  bool held_;
 };
 
 std::size_t record_units(const Message& message) {
@@ -347,7 +352,7 @@ class Consumer {  // lives while the consumers' lock is held
 bool refresh_takes(const Ref& ref) {
   QueueHeader& header = header_of(ref);
   const std::uint64_t before = value(header.takes);
-  const Side side(header.consumers, Deadline::passed());
+  const Side side(header.consumers);
   if (side.held()) Consumer{ref};
   return value(header.takes) != before;
 }
@@ -389,7 +394,7 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
   PutOutcome outcome;
   // Puts what fits; false: full.
   const auto attempt = [&]() -> bool {
-    const Side side(header.producers, for_lock(deadline));
+    const Side side(header.producers, deadline);
     if (!side.held()) return false;
     Producer producer(ref_);
     outcome.closed = producer.closed();
@@ -444,7 +449,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
   const auto attempt = [&] {
     bool left = false;
     {
-      const Side side(header.consumers, for_lock(deadline));
+      const Side side(header.consumers, deadline);
       if (!side.held()) return;
       const bool closed = header.closed.load(std::memory_order_acquire) != 0;  // before looking: see close()
       Consumer consumer(ref_);
@@ -460,6 +465,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
         consumer.pass(record);
         ++outcome.done;
       }
+      MULTIPROCESSING_STEP("queue.get.looked");
       if (outcome.done != 0) consumer.commit();
       outcome.closed = outcome.done == 0 && too_large == 0 && closed;
       left = consumer.left_a_segment();

@@ -101,6 +101,21 @@ TEST(QueueLagTest, SleepersLearnOfACloseThatDiedBeforeWakingThem) {
   EXPECT_THROW((void)got.get(), Closed);
 }
 
+// Looks, finds nothing, is held up while an item comes and the queue is closed: that is not the end yet.
+TEST(QueueLagTest, AnItemThatCameBeforeTheCloseIsNotMissedByAConsumerThatLookedBeforeBoth) {
+  Watchdog dog{60s};
+  const Queue<int> queue;
+  Child consumer{Child::member, [&] {
+                   os::steps::stop_at("queue.get.looked");
+                   MP_REQUIRE(queue.get() == 1);
+                 }};
+  testing::wait_stopped(consumer);
+  queue.put(1);
+  queue.close();
+  consumer.signal(SIGCONT);
+  EXPECT_EQ(consumer.wait(), 0);
+}
+
 // --- links -----------------------------------------------------------------------------------------------------------
 
 // 1. A producer dies with the link stored and tail_segment not moved.  2. Another reads tail_segment and is held up.

@@ -183,6 +183,23 @@ TEST(QueueRingTest, TheNumberOfAMessageMayWrap) {
   }
 }
 
+TEST(QueueRingTest, TheWorkedExampleInTheFormatsPageIsWhatIsThere) {  // docs/formats/queue.md
+  const Queue<std::string> queue(3);
+  queue.put("hello");
+  queue.put("");
+  EXPECT_EQ(queue.get(), "hello");
+  channel::Segment& segment = testing::head_segment(queue);
+  EXPECT_EQ(segment.capacity, 8'160U);
+  EXPECT_EQ(segment.tail.load(), (channel::Cursor{2, 3}.word()));
+  EXPECT_EQ(segment.next.load(), 0U);
+  EXPECT_EQ(segment.head.load(), (channel::Cursor{1, 2}.word()));
+  const auto* ring = reinterpret_cast<const char*>(&segment) + channel::ring_at;
+  EXPECT_EQ(std::string(ring, 13), std::string("\x05\0\0\0\0\0\0\0hello", 13));
+  EXPECT_EQ(std::string(ring + 16, 8), std::string(8, '\0'));
+  EXPECT_EQ(testing::header_of(queue).puts.load(), 2U);
+  EXPECT_EQ(testing::header_of(queue).takes.load(), 1U);
+}
+
 // --- large items -----------------------------------------------------------------------------------------------------
 
 TEST(QueueRingTest, ItemsBeyondTheLargestRingKeepTheirOrderAmongSmallOnes) {

@@ -18,7 +18,6 @@ constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 constexpr std::uint64_t gib = std::uint64_t{1} << 30;
 constexpr std::uint64_t smallest_arena = 32 * mib;
 
-std::atomic<Arena*> the_arena{nullptr};
 std::mutex making;
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
@@ -42,10 +41,9 @@ void after_raw_fork() {
 
 thread_local bool Arena::forking = false;
 
-Arena* Arena::if_made() noexcept { return the_arena.load(std::memory_order_acquire); }
 
-Arena& Arena::get() {
-  if (Arena* made = if_made()) return *made;
+
+Arena& Arena::make() {
   std::lock_guard lock(making);
   if (Arena* made = if_made()) return *made;
   auto* arena = new Arena;  // never deleted: invariant 1

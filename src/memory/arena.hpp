@@ -24,8 +24,13 @@ namespace multiprocessing::memory {
 
 class Arena {
  public:
-  static Arena& get();                              // makes it on first use; throws OsError
-  [[nodiscard]] static Arena* if_made() noexcept;   // null before that
+  static Arena& get() {  // makes it on first use; throws OsError
+    Arena* const made = if_made();
+    return made != nullptr ? *made : make();
+  }
+  [[nodiscard]] static Arena* if_made() noexcept {  // null before that
+    return the_arena.load(std::memory_order_acquire);
+  }
 
   // The arena's lock with recovery; for a scope.
   class Locked {
@@ -58,6 +63,8 @@ class Arena {
 
  private:
   Arena();
+  static Arena& make();
+  static inline std::atomic<Arena*> the_arena{nullptr};
   void map();
   void lay_out(std::uint64_t bytes);
   ArenaHeader* header_ = nullptr;

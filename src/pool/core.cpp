@@ -60,7 +60,7 @@ Core::Core(const Settings& settings) : owner_(::getpid()), workers_(static_cast<
 }
 
 Core::~Core() {
-  if (!ended_ && supervisor_) end_processes(Command::terminate);
+  if (!ended_ && supervisor_) end_processes(Wish::terminate);
   if (!thread_.joinable()) return;
   if (thread_.get_id() == std::this_thread::get_id()) {
     thread_.detach();  // a callback held the last reference
@@ -82,24 +82,27 @@ void Core::start_thread() {
 void Core::start_supervisor(const Settings& settings) {
   int ends[2];
   if (const int error = os::message_socketpair(ends); error < 0) base::throw_os_error("socketpair", "pool", -error);
-  orders_ = base::Fd(ends[0]);
+  bell_ = base::Fd(ends[0]);
+  base::Fd theirs(ends[1]);
+  const int host = os::pidfd_open(owner_);
+  if (host < 0) base::throw_os_error("pidfd_open", "pool", -host);
   SupervisorPlan plan{.control = &*control_,
                       .mailboxes = {},
-                      .orders = base::Fd(ends[1]),
-                      .host = base::Fd(os::pidfd_open(owner_)),
+                      .bell = std::move(theirs),
+                      .host = base::Fd(host),
                       .host_member = memory::self(),
                       .initializer = settings.initializer,
                       .first_worker_number = 1};
-  if (!plan.host) base::throw_os_error("pidfd_open", "pool");
   for (Worker& worker : workers_) plan.mailboxes.push_back(&*worker.mailbox);
   codec::learn_modules();  // before the fork: workers must not need the loader's lock
   process_::flush_standard_streams();
   memory::Forked forked = memory::fork_member();
   if (forked.pid == 0) {
-    orders_.reset();
+    bell_.reset();
     supervise(plan);
   }
   supervisor_ = std::move(forked.pidfd);
+  supervisor_pid_ = forked.pid;
   supervisor_member_ = forked.member;
 }
 
@@ -109,23 +112,36 @@ void Core::await_workers() {
     Place& shared = control_->places[place];
     const auto decided = [&shared] { return shared.state.load(std::memory_order_acquire) != PlaceState::vacant; };
     while (!control_->doorbell.wait_until(decided, Deadline::after(std::chrono::milliseconds(100)))) {
-      if (!os::wait_ended(supervisor_.get(), Deadline::passed())) continue;
-      end_processes(Command::terminate);
+      if (!supervisor_has_ended(Deadline::passed())) continue;
+      end_processes(Wish::terminate);
       throw PoolBroken("the supervisor of the pool was killed while it started");
     }
     if (shared.state.load() == PlaceState::failed) {
       const int error = shared.status.load();
-      end_processes(Command::terminate);
+      end_processes(Wish::terminate);
       base::throw_os_error("fork", "worker of a pool", error);
     }
     workers_[place].running = true;
   }
 }
 
-void Core::order(Command command, std::uint32_t place) noexcept {
-  const Order order{command, place};
-  // The socket holds hundreds of orders and there are few per worker; with the supervisor gone it does not matter.
-  os::send_message(orders_.get(), &order, sizeof order);
+// Makes the supervisor look at control_.  A full socket does not matter: then it has not looked yet.
+void Core::ring_supervisor() noexcept {
+  const char message = 0;
+  os::send_message(bell_.get(), &message, sizeof message);
+}
+
+// The pidfd wakes us; whether it was right is asked of the process itself, for the program may have closed it, and
+// another file may have its number.
+bool Core::supervisor_has_ended(Deadline deadline) const noexcept {
+  for (;;) {
+    const bool told = os::wait_ended(supervisor_.get(), deadline.at_most(sync::EventCount::look_again));
+    char state = 0;
+    const bool seen = os::start_ticks(supervisor_pid_, &state) != 0;
+    if (seen ? state == 'Z' || state == 'X' : ::kill(supervisor_pid_, 0) != 0) return true;
+    if (deadline.is_over()) return false;
+    if (told) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // it cannot be waited for
+  }
 }
 
 void Core::require_usable() const {
@@ -142,6 +158,21 @@ void Core::submit(const std::shared_ptr<Job>& job, std::size_t first, std::size_
   if (waiters_.load() == 0) thread_events_.notify();
 }
 
+void Core::submit_more(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (broken_ != nullptr) std::rethrow_exception(broken_);
+    if (ending_) throw std::invalid_argument("the pool has ended: what is left of the input is not done");
+    add(job, first, tasks);
+  }
+  if (waiters_.load() == 0) thread_events_.notify();
+}
+
+void Core::require_open() {
+  const std::lock_guard lock(mutex_);
+  require_usable();
+}
+
 void Core::run(const std::shared_ptr<Job>& job, std::size_t tasks) {
   const Waiting waiting(*this);  // before anything is submitted: this thread takes the results itself
   submit(job, 0, tasks);
@@ -153,10 +184,13 @@ bool Core::wait(const std::function<bool()>& ready, Deadline deadline) {
   return wait_and_pump(ready, deadline);
 }
 
+// Of a pump() that finds nothing, in looks at one word.
+constexpr int pump_cost = 12;
+
 bool Core::wait_and_pump(const std::function<bool()>& ready, Deadline deadline) {
   for (;;) {
     std::chrono::nanoseconds nap{};
-    for (sync::Spin spin;;) {
+    for (sync::Spin spin(pump_cost);;) {
       {
         const std::lock_guard lock(mutex_);
         const bool moved = pump();
@@ -182,7 +216,7 @@ bool Core::wait_and_pump(const std::function<bool()>& ready, Deadline deadline) 
 void Core::when_complete(std::shared_ptr<Job> job, std::function<void()> callback) {
   const std::lock_guard lock(mutex_);
   if (job->left.load(std::memory_order_acquire) != 0) {
-    watched_.emplace_back(std::move(job), std::move(callback));
+    watched_.emplace(std::move(job), std::move(callback));
     return;
   }
   if (stop_thread_.load()) return;  // the pool has ended: there is nobody left to run it
@@ -219,7 +253,7 @@ void Core::result_thread() {
 
 void Core::run_callbacks(std::unique_lock<std::mutex>& lock) {
   while (!callbacks_.empty()) {
-    const std::function<void()> callback = std::move(callbacks_.front());
+    std::function<void()> callback = std::move(callbacks_.front());
     callbacks_.pop_front();
     lock.unlock();
     try {
@@ -230,6 +264,7 @@ void Core::run_callbacks(std::unique_lock<std::mutex>& lock) {
     } catch (...) {
       std::fputs("multiprocessing: exception in a callback of a pool\n", stderr);
     }
+    callback = nullptr;  // what it has captured goes without the lock held
     lock.lock();
   }
 }
@@ -253,7 +288,7 @@ void Core::break_pool(std::exception_ptr why) {
     broken_ = std::make_exception_ptr(PoolBroken(text));
   }
   fail_all(broken_);
-  order(Command::terminate, 0);
+  tell_to_end(Wish::terminate);
 }
 
 // REQUIRES: mutex_ held.
@@ -284,43 +319,61 @@ void Core::join() {
     const std::lock_guard lock(mutex_);
     if (!closed_) throw std::invalid_argument("the pool is still running: close() or terminate() before join()");
   }
-  wait([this] { return undecided_ == 0; }, Deadline::never());
-  end_processes(Command::finish);
+  const auto all_done = [this] {
+    if (undecided_ == 0) ending_ = true;  // at once: a half iterated imap submits no more
+    return undecided_ == 0;
+  };
+  wait(all_done, Deadline::never());
+  end_processes(Wish::finish);
 }
 
 void Core::terminate() {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
+    ending_ = true;
     fail_all(std::make_exception_ptr(Cancelled("the pool was terminated")));
   }
-  end_processes(Command::terminate);
+  end_processes(Wish::terminate);
 }
 
-void Core::end_processes(Command how) {
-  const std::lock_guard one(end_);
-  if (ended_) return;
+// REQUIRES: mutex_ held, or nobody else there.
+void Core::tell_to_end(Wish how) {
+  if (control_->wish.load() < how) control_->wish.store(how, std::memory_order_release);
+  ring_supervisor();
+}
+
+// Several threads may come here, and one that waits for `finish` may be overtaken by one that wants `terminate`.
+void Core::end_processes(Wish how) {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     ending_ = true;
-    if (broken_ != nullptr) how = Command::terminate;
-    order(how, 0);
+    tell_to_end(broken_ != nullptr ? Wish::terminate : how);
     for (Worker& worker : workers_) {
       worker.mailbox->finish.store(1, std::memory_order_release);
       worker.mailbox->task_events.notify();
     }
   }
-  os::wait_ended(supervisor_.get(), Deadline::never());
   {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-    reap_all();
+    const std::lock_guard one(end_);
+    if (!ended_) {
+      static_cast<void>(supervisor_has_ended(Deadline::never()));
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+      reap_all();
+    }
   }
   stop_thread_ = true;
   thread_events_.notify();
   control_->doorbell.notify();
-  if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
+  join_thread();
+}
+
+void Core::join_thread() {
+  if (thread_.get_id() == std::this_thread::get_id()) return;  // called by a callback
+  const std::lock_guard one(thread_end_);
+  if (thread_.joinable()) thread_.join();
 }
 
 void Core::reap_all() noexcept {
@@ -349,17 +402,33 @@ void Core::abandon() noexcept {
 
 // --- the interface of pool.hpp ----------------------------------------------------------------------------------------
 
+void require_owner(const Core& core) {
+  if (core.owner() == ::getpid()) return;
+  throw std::logic_error("a pool belongs to the process that made it: make a pool in this process");
+}
+
 std::shared_ptr<Core> start(const Settings& settings) { return Core::start(settings); }
 int processes(const Core& core) noexcept { return core.processes(); }
 void submit(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
   core.submit(job, first, tasks);
 }
+void submit_more(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
+  core.submit_more(job, first, tasks);
+}
+void require_open(Core& core) { core.require_open(); }
 void run(Core& core, const std::shared_ptr<Job>& job, std::size_t tasks) { core.run(job, tasks); }
-bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline) { return core.wait(ready, deadline); }
+bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline) {
+  require_owner(core);
+  return core.wait(ready, deadline);
+}
 void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> callback) {
+  require_owner(core);
   core.when_complete(std::move(job), std::move(callback));
 }
-void under_lock(Core& core, const std::function<void()>& f) { core.under_lock(f); }
+void under_lock(Core& core, const std::function<void()>& f) {
+  require_owner(core);
+  core.under_lock(f);
+}
 void close(Core& core) { core.close(); }
 void join(Core& core) { core.join(); }
 void terminate(Core& core) { core.terminate(); }

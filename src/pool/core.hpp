@@ -23,6 +23,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "base/fd.hpp"
@@ -57,10 +58,12 @@ class Core : public std::enable_shared_from_this<Core> {
   Core& operator=(const Core&) = delete;
 
   void submit(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
+  void submit_more(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
   void run(const std::shared_ptr<Job>& job, std::size_t tasks);
   bool wait(const std::function<bool()>& ready, Deadline deadline);
   void when_complete(std::shared_ptr<Job> job, std::function<void()> callback);
   void under_lock(const std::function<void()>& f);
+  void require_open();
   void close();
   void join();
   void terminate();
@@ -87,6 +90,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::uint64_t result_position = 0;
     bool running = false;
     bool ready = false;
+    bool damaged = false;            // nothing in its mailbox is believed any more
     Clock::time_point busy_since{};  // its last result, or the task that ended its idleness
     double ns_per_task = 0;          // moving average; 0: not known
   };
@@ -103,10 +107,13 @@ class Core : public std::enable_shared_from_this<Core> {
   void await_workers();
   void start_thread();
   bool wait_and_pump(const std::function<bool()>& ready, Deadline deadline);
-  void order(Command command, std::uint32_t place) noexcept;
+  void ring_supervisor() noexcept;
+  [[nodiscard]] bool supervisor_has_ended(Deadline deadline) const noexcept;
   void result_thread();
   void run_callbacks(std::unique_lock<std::mutex>& lock);
-  void end_processes(Command how);
+  void end_processes(Wish how);
+  void tell_to_end(Wish how);
+  void join_thread();
   void reap_all() noexcept;
   void require_usable() const;
   void break_pool(std::exception_ptr why);
@@ -121,6 +128,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void finished_one(const std::shared_ptr<Job>& job);
   bool look_after(std::size_t place);
   void bury(std::size_t place);
+  void has_started() noexcept;
   void take_back(std::size_t place);
   void dispatch();
   bool give(std::size_t place);
@@ -132,8 +140,9 @@ class Core : public std::enable_shared_from_this<Core> {
   const pid_t owner_;
   SharedArea<Control> control_;
   std::vector<Worker> workers_;
-  base::Fd orders_;
+  base::Fd bell_;  // of the supervisor
   base::Fd supervisor_;
+  pid_t supervisor_pid_ = 0;
   memory::MemberId supervisor_member_ = 0;
 
   std::mutex mutex_;
@@ -141,8 +150,8 @@ class Core : public std::enable_shared_from_this<Core> {
   std::deque<Batch> queue_;
   std::size_t undecided_ = 0;  // tasks submitted and without a verdict
   std::size_t waiting_ = 0;    // of these, tasks that no worker has
-  std::vector<std::pair<std::shared_ptr<Job>, std::function<void()>>> watched_;  // callbacks of jobs under way
-  std::deque<std::function<void()>> callbacks_;                                  // to be run
+  std::unordered_multimap<std::shared_ptr<Job>, std::function<void()>> watched_;  // callbacks of jobs under way
+  std::deque<std::function<void()>> callbacks_;                                   // to be run
   codec::Encoder encoder_;
   std::size_t last_used_ = 0;
   Clock::time_point last_result_{};
@@ -158,6 +167,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::atomic<bool> stop_thread_{false};
   sync::EventCount thread_events_;      // for the result thread while others pump
   std::mutex end_;                      // one thread ends the processes
+  std::mutex thread_end_;               // one thread joins thread_; not end_: a callback may want that meanwhile
   std::thread thread_;
 };
 

@@ -22,6 +22,17 @@ constexpr std::chrono::microseconds worth_taking_back = 100us;
 
 std::uint64_t value(const Word& word) { return word.load(std::memory_order_relaxed); }
 
+// What the worker says has failed; or why that cannot be read.
+std::exception_ptr decode_failure(const Received& received) noexcept {
+  try {
+    const Block block(received);
+    codec::Decoder in(block.bytes());
+    return decode_exception(in);
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 }  // namespace
 
 // REQUIRES (all of this file): mutex_ held.
@@ -46,7 +57,7 @@ bool Core::pump() {
     last_result_ = Clock::now();
   } else if (Clock::now() - last_supervisor_check_ > 100ms) {
     last_supervisor_check_ = Clock::now();
-    if (broken_ == nullptr && !ending_ && os::wait_ended(supervisor_.get(), Deadline::passed())) {
+    if (broken_ == nullptr && !ending_ && supervisor_has_ended(Deadline::passed())) {
       break_pool(std::make_exception_ptr(PoolBroken("the supervisor of the pool was killed; make a new pool")));
     }
   }
@@ -59,17 +70,18 @@ bool Core::drain(std::size_t place) {
   Worker& worker = workers_[place];
   Mailbox& mailbox = *worker.mailbox;
   const std::uint64_t tail = mailbox.result_tail.load(std::memory_order_acquire);  // sync(result): pairs with send()
-  if (tail == worker.result_position) return false;
+  if (tail == worker.result_position || worker.damaged) return false;
   std::size_t results = 0;
   while (worker.result_position != tail) {
     Received received;
     if (tail - worker.result_position > ring_bytes || !read_record(mailbox.results, worker.result_position, received)) {
-      order(Command::kill, static_cast<std::uint32_t>(place));  // it has scribbled; what it runs gets WorkerDied
+      worker.damaged = true;  // it has scribbled: what it runs gets WorkerDied
+      control_->places[place].damaged.store(1, std::memory_order_relaxed);
+      ring_supervisor();
       break;
     }
     if ((received.flags & not_ready) != 0) {
-      codec::Decoder in(received.payload);
-      initializer_error_ = decode_exception(in);  // counted when the worker has ended
+      initializer_error_ = decode_failure(received);  // counted when the worker has ended
     } else if (!worker.sent.empty()) {
       decide(worker.sent.front(), received);
       worker.sent.pop_front();
@@ -90,16 +102,16 @@ bool Core::drain(std::size_t place) {
 
 void Core::decide(const Sent& sent, const Received& received) {
   std::exception_ptr error;
-  try {
-    const Block block(received);
-    codec::Decoder in(block.bytes());
-    if ((received.flags & failed) != 0) {
-      error = decode_exception(in);
-    } else {
+  if ((received.flags & failed) != 0) {
+    error = decode_failure(received);
+  } else {
+    try {
+      const Block block(received);
+      codec::Decoder in(block.bytes());
       sent.name.job->deliver(sent.name.task, in);
+    } catch (...) {
+      error = std::current_exception();
     }
-  } catch (...) {
-    error = std::current_exception();
   }
   settle(sent.name, error);
 }
@@ -113,11 +125,9 @@ void Core::settle(const TaskName& name, std::exception_ptr error) {
 
 void Core::finished_one(const std::shared_ptr<Job>& job) {
   if (job->left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  const auto is_of_job = [&job](auto& watched) { return watched.first == job; };
-  for (auto& watched : watched_) {
-    if (is_of_job(watched)) callbacks_.push_back(std::move(watched.second));
-  }
-  std::erase_if(watched_, is_of_job);
+  const auto [first, last] = watched_.equal_range(job);
+  for (auto watched = first; watched != last; ++watched) callbacks_.push_back(std::move(watched->second));
+  watched_.erase(first, last);
   if (!callbacks_.empty()) thread_events_.notify();
   if (waiters_.load() > 1) control_->doorbell.notify();  // another thread may be waiting for this job
 }
@@ -134,8 +144,7 @@ bool Core::look_after(std::size_t place) {
     }
     if (!worker.ready && worker.mailbox->ready.load(std::memory_order_acquire) != 0) {
       worker.ready = true;
-      failed_starts_ = 0;
-      initializer_error_ = nullptr;
+      has_started();
       return true;
     }
     return false;
@@ -150,14 +159,21 @@ bool Core::look_after(std::size_t place) {
     count_failed_start(shared);
   }
   shared.state.store(PlaceState::vacant, std::memory_order_release);
-  if (broken_ == nullptr && !ending_) order(Command::refill, static_cast<std::uint32_t>(place));
+  ring_supervisor();
   return true;
+}
+
+void Core::has_started() noexcept {
+  failed_starts_ = 0;
+  initializer_error_ = nullptr;
 }
 
 // A worker that never became ready.  The initializer's exception in as many as there are places, or anything else a
 // few times in a row, is no accident: the pool is broken, instead of starting workers for ever.
 void Core::count_failed_start(const Place& place) {
   if (broken_ != nullptr || ending_) return;
+  // While others work a full machine is no reason to give up.
+  if (place.state.load() == PlaceState::failed && std::ranges::any_of(workers_, &Worker::running)) return;
   ++failed_starts_;
   if (initializer_error_ != nullptr && failed_starts_ >= processes()) return break_pool(initializer_error_);
   if (failed_starts_ <= std::max(5, 3 * processes())) return;
@@ -180,8 +196,15 @@ void Core::bury(std::size_t place) {
   }
   worker.sent.clear();
   memory::reap_member(shared.member.load());
-  if (!was_ready) count_failed_start(shared);
+  if (was_ready) {
+    has_started();
+  } else {
+    count_failed_start(shared);
+  }
   new (&*worker.mailbox) Mailbox;  // for the next one
+  worker.mailbox->finish.store(ending_, std::memory_order_relaxed);
+  control_->places[place].damaged.store(0, std::memory_order_relaxed);
+  worker.damaged = false;
   worker.write_position = 0;
   worker.result_position = 0;
   worker.running = false;
@@ -292,7 +315,8 @@ bool Core::give(std::size_t place) {
     ++ticket.given;
   } while (!mailbox.ticket.compare_exchange_weak(word, ticket.word(), std::memory_order_release));  // sync(task)
   mailbox.task_events.notify();
-  if (encoder_.bytes().size() > (std::size_t{1} << 20)) encoder_ = codec::Encoder();
+  if (encoder_.bytes().size() > (std::size_t{1} << 20)) encoder_ = codec::Encoder();  // gives its memory back
+  encoder_.clear();  // and its handles
   return true;
 }
 

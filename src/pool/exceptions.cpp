@@ -7,8 +7,10 @@
 #include <cxxabi.h>
 #include <unistd.h>
 
+#include <any>
 #include <array>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <future>
 #include <ios>
@@ -139,17 +141,21 @@ const std::array known_types = {
     text_type<std::runtime_error>(),
     plain_type<std::bad_array_new_length>(),
     plain_type<std::bad_alloc>(),
+    plain_type<std::bad_any_cast>(),
     plain_type<std::bad_cast>(),
     plain_type<std::bad_typeid>(),
     plain_type<std::bad_function_call>(),
     plain_type<std::bad_optional_access>(),
     plain_type<std::bad_variant_access>(),
     plain_type<std::bad_weak_ptr>(),
+    plain_type<std::bad_exception>(),
+    Known{[](const std::exception& e) { return typeid(e) == typeid(std::exception); }, rethrow_plain<std::exception>},
 };
 
 void describe(const std::exception& e, Portrait& portrait) {
   portrait.type_name = type_text(typeid(e).name());
-  portrait.text = e.what();
+  const char* const text = e.what();
+  portrait.text = text != nullptr ? text : "";
   if (const auto* system = dynamic_cast<const std::system_error*>(&e)) {
     portrait.code = system->code().value();
     portrait.category = system->code().category().name();

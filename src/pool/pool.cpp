@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "multiprocessing/process.hpp"
@@ -76,15 +77,13 @@ Pool& Pool::operator=(Pool&& other) noexcept {
 
 pool::Core& Pool::core() const {
   if (core_ == nullptr) throw std::logic_error("this Pool was moved from");
-  if (core_->owner() != ::getpid()) {
-    throw std::logic_error("a pool belongs to the process that made it: make a pool in this process");
-  }
+  pool::require_owner(*core_);
   return *core_;
 }
 
 // As Python: four chunks per worker, so that one slow chunk does not leave the others idle for long.
 std::size_t Pool::chunk_for(std::size_t count, MapOptions options) const {
-  if (options.chunksize != 0) return options.chunksize;
+  if (options.chunksize != 0) return std::min(options.chunksize, std::max<std::size_t>(1, count));
   const auto share = static_cast<std::size_t>(core().processes()) * 4;
   return std::max<std::size_t>(1, (count + share - 1) / share);
 }

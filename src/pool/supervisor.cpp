@@ -39,8 +39,8 @@ class Supervisor {
   explicit Supervisor(SupervisorPlan& plan) : plan_(plan), workers_(plan.mailboxes.size()), supervisor_(::getpid()) {}
 
   [[noreturn]] void run() {
-    for (std::uint32_t place = 0; place < workers_.size(); ++place) refill(place);
     for (;;) {
+      look_at_control();
       if (finishing_ && running() == 0) end();
       wait_and_handle();
     }
@@ -54,43 +54,42 @@ class Supervisor {
 
   void wait_and_handle() {
     polled_.clear();
-    polled_.push_back({plan_.orders.get(), POLLIN, 0});
+    polled_.push_back({plan_.bell.get(), POLLIN, 0});  // -1: not looked at
     polled_.push_back({plan_.host.get(), POLLIN, 0});
-    for (const Worker& worker : workers_) polled_.push_back({worker.pidfd.get(), POLLIN, 0});  // -1: not looked at
-    if (os::poll(polled_, os::Deadline::never()) < 0) return;
+    for (const Worker& worker : workers_) polled_.push_back({worker.pidfd.get(), POLLIN, 0});
+    const auto deadline = plan_.bell ? os::Deadline::never() : os::Deadline::after(sync::EventCount::look_again);
+    if (os::poll(polled_, deadline) < 0) return;
     if (polled_[1].revents != 0) terminate();
-    if (polled_[0].revents != 0) take_orders();
+    if (polled_[0].revents != 0) hear_bell();
     for (std::uint32_t place = 0; place < workers_.size(); ++place) {
       if (polled_[place + 2].revents != 0) bury(place);
     }
   }
 
-  void take_orders() {
-    Order order{};
+  void hear_bell() {
+    char message = 0;
     int n = 0;
-    while ((n = os::receive_message(plan_.orders.get(), &order, sizeof order)) == static_cast<int>(sizeof order)) {
-      switch (order.command) {
-        case Command::refill:
-          if (!finishing_ && order.place < workers_.size()) refill(order.place);
-          break;
-        case Command::kill:
-          if (order.place < workers_.size() && workers_[order.place].pidfd) {
-            os::pidfd_signal(workers_[order.place].pidfd.get(), SIGKILL);
-          }
-          break;
-        case Command::finish:
-          finishing_ = true;
-          break;
-        case Command::terminate:
-          terminate();
+    while ((n = os::receive_message(plan_.bell.get(), &message, sizeof message)) > 0) {
+    }
+    if (n == 0) plan_.bell.reset();  // the host has closed descriptors that are ours: from now on look now and then
+  }
+
+  void look_at_control() {
+    const Wish wish = plan_.control->wish.load(std::memory_order_acquire);
+    if (wish == Wish::terminate) terminate();
+    if (wish == Wish::finish) finishing_ = true;
+    for (std::uint32_t place = 0; place < workers_.size(); ++place) {
+      const Place& shared = plan_.control->places[place];
+      const PlaceState state = shared.state.load(std::memory_order_acquire);
+      if (state == PlaceState::vacant && !finishing_) refill(place);
+      if (state == PlaceState::running && shared.damaged.load(std::memory_order_relaxed) != 0 && workers_[place].pidfd) {
+        os::pidfd_signal(workers_[place].pidfd.get(), SIGKILL);
       }
     }
-    if (n == 0) terminate();  // the host closed its end without a word: it is going
   }
 
   void refill(std::uint32_t index) {
     Place& place = plan_.control->places[index];
-    if (place.state.load(std::memory_order_acquire) != PlaceState::vacant) return;
     try {
       const std::string number = std::to_string(plan_.first_worker_number++);
       process_::Child record("ForkPoolWorker-" + number, number, false);
@@ -113,17 +112,19 @@ class Supervisor {
     plan_.control->doorbell.notify();
   }
 
-  [[noreturn]] void be_worker(std::uint32_t index, process_::ChildPlan& child) {
+  // noexcept: an exception that came out of here would make a second supervisor of the worker.
+  [[noreturn]] void be_worker(std::uint32_t index, process_::ChildPlan& child) noexcept {
     // A group of its own: signals of the terminal go to the host, and killing the group kills what it started.
     ::setpgid(0, 0);
     os::set_parent_death_signal(SIGKILL);
     if (::getppid() != supervisor_) ::_exit(127);  // it died before the line above
-    plan_.orders.reset();
+    plan_.bell.reset();
     plan_.host.reset();
     for (Worker& worker : workers_) worker.pidfd.reset();
     for (std::size_t other = 0; other < plan_.mailboxes.size(); ++other) {
       if (other != index) os::unmap(plan_.mailboxes[other], sizeof(Mailbox));
     }
+    os::unmap(plan_.control->host_part(), host_part_bytes);
     process_::enter_child(child);
     process_::leave_child(work(*plan_.mailboxes[index], *plan_.control, plan_.initializer));
   }
@@ -145,18 +146,22 @@ class Supervisor {
   }
 
   // We are a subreaper: what a worker started has become our child.  Killing a generation brings up the next.
+  // What cannot be killed (it runs as another user, or hangs in a driver) does not keep the pool from going on.
   void kill_orphans() {
+    const auto patience = os::Deadline::after(std::chrono::seconds(1));
     for (;;) {
-      const std::vector<pid_t> orphans = children_that_are_no_workers();
-      if (orphans.empty()) return;
-      for (const pid_t pid : orphans) {
+      bool killed = false;
+      for (const pid_t pid : children_that_are_no_workers()) {
         const base::Fd pidfd(os::pidfd_open(pid));  // our child and not reaped: the pid cannot be a stranger's
-        if (!pidfd) return;
-        os::pidfd_signal(pidfd.get(), SIGKILL);
-        os::wait_ended(pidfd.get(), os::Deadline::never());
+        if (!pidfd) {
+          ::kill(pid, SIGKILL);  // no descriptor left: it ends, and stays a zombie until we do
+          continue;
+        }
+        if (os::pidfd_signal(pidfd.get(), SIGKILL) < 0 || !os::wait_ended(pidfd.get(), patience)) continue;
         os::Ending ending;
-        os::reap(pidfd.get(), ending);
+        killed = os::reap(pidfd.get(), ending) == 0 || killed;
       }
+      if (!killed) return;
     }
   }
 

@@ -4,11 +4,11 @@
 // could have left locked.
 //
 //   event                       action
-//   order: refill place         fork a worker there               → running, or failed
-//   order: kill place           SIGKILL it
-//   order: finish               no refills any more; ends with the last worker
-//   order: terminate, host      SIGKILL all workers and what they started; end
-//     ended, or socket closed
+//   place is vacant             fork a worker there               → running, or failed
+//   place is damaged            SIGKILL its worker
+//   wish: finish                no refills any more; ends with the last worker
+//   wish: terminate, or the     SIGKILL all workers and what they started; end
+//     host has ended
 //   worker ended                kill its process group, reap it, kill the orphans it left   → dead
 //
 //  dies …                 what happens to the rest
@@ -30,7 +30,7 @@ namespace multiprocessing::pool {
 struct SupervisorPlan {
   Control* control;
   std::vector<Mailbox*> mailboxes;
-  base::Fd orders;                    // our end of the socket pair
+  base::Fd bell;                      // our end of the socket pair: a message, look at control
   base::Fd host;                      // pidfd
   memory::MemberId host_member;       // guardian of the workers
   std::function<void()> initializer;

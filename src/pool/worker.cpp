@@ -53,6 +53,7 @@ class Worker {
   bool begin_task() {
     bool taken = false;
     const auto ready = [&] {
+      if (!sent_.empty()) let_go_of_sent();  // also by a worker that has nothing more to do
       taken = try_take();
       return taken || mailbox_.finish.load(std::memory_order_acquire) != 0;
     };
@@ -93,16 +94,22 @@ class Worker {
 
   void send(std::uint32_t flags) {
     let_go_of_sent();
-    std::span<const std::byte> payload = result_.bytes();
-    const bool large = payload.size() > largest_kept;
+    const bool large = result_.bytes().size() > largest_kept;
     Sent sent;
-    for (const memory::Ref& handle : result_.carried()) sent.handles.push_back(handle);
     BlockName name;
-    if (payload.size() > largest_in_ring) {
-      sent.handles.push_back(make_block(payload, name));
-      payload = std::as_bytes(std::span(&name, 1));
-      flags |= by_handle;
+    if (result_.bytes().size() > largest_in_ring) {
+      try {
+        sent.handles.push_back(make_block(result_.bytes(), name));
+        flags |= by_handle;
+      } catch (...) {  // no memory for it: the task has failed, the worker has not
+        result_.clear();
+        encode_current_exception(result_);
+        flags |= failed;
+      }
     }
+    for (const memory::Ref& handle : result_.carried()) sent.handles.push_back(handle);
+    const std::span<const std::byte> payload =
+        (flags & by_handle) != 0 ? std::as_bytes(std::span(&name, 1)) : result_.bytes();
     const std::uint64_t end = place(tail_, record_bytes(payload.size())) + record_bytes(payload.size());
     const auto has_room = [&] {  // sync(result-space): pairs with Dispatcher::drain
       return end - mailbox_.result_head.load(std::memory_order_acquire) <= ring_bytes;
@@ -149,7 +156,8 @@ class Worker {
 }  // namespace
 
 int work(Mailbox& mailbox, Control& control, const std::function<void()>& initializer) {
-  Worker worker(mailbox, control);
+  // Never destroyed: what its last results name is held until the host, having seen them, reaps this process.
+  Worker& worker = *new Worker(mailbox, control);
   if (!worker.initialize(initializer)) return 1;
   while (worker.run_next()) {
   }

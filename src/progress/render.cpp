@@ -124,7 +124,9 @@ std::string render_bar(const Moment& moment, int columns, Charset charset) {
     if (!behind.empty()) behind.insert(0, " ");
     const int frame = columns_of(head, charset) + 3 + columns_of(behind, charset) + tail.reserve(parts);
     if (columns - frame < kLeastBar) continue;
-    return head + " |" + drawn_bar(*fraction, columns - frame, charset) + "|" + behind;
+    std::string line = head;
+    line.append(" |").append(drawn_bar(*fraction, columns - frame, charset)).append("|").append(behind);
+    return line;
   }
   for (const std::string& line : {head, percent(*fraction)}) {
     if (columns_of(line, charset) <= columns) return line;

@@ -31,10 +31,11 @@ void pause() noexcept {
 
 }  // namespace
 
-Spin::Spin() noexcept : left_(single_cpu() ? 0 : budget) {}
+Spin::Spin(int cost) noexcept : cost_(cost), left_(single_cpu() ? 0 : budget) {}
 
 bool Spin::again() noexcept {
-  if (left_-- > 0) {
+  if (left_ > 0) {
+    left_ -= cost_;
     pause();
     return true;
   }

@@ -11,13 +11,15 @@ namespace multiprocessing::sync {
 
 class Spin {
  public:
-  Spin() noexcept;
+  // `cost` of a look at the condition: 1 for a load, more for more.
+  explicit Spin(int cost = 1) noexcept;
   // True: look at the condition again.  False: the budget is spent, sleep now.
   [[nodiscard]] bool again() noexcept;
   // The condition came true while spinning (or at once).
   void paid_off() noexcept;
 
  private:
+  int cost_;
   int left_;
 };
 

@@ -151,11 +151,11 @@ void Crew::look_for_progress() {
   }
 }
 
-void Crew::dismiss() {
+void Crew::finish(int first, int last) {
   ::alarm(static_cast<unsigned>(patience.count()));
-  board_->over = true;
-  for (std::size_t i = 0; i < positions_.size(); ++i) {
-    memory::Forked& process = positions_[i].process;
+  for (int i = first; i < last; ++i) {
+    memory::Forked& process = positions_[static_cast<std::size_t>(i)].process;
+    if (!process.pidfd) continue;
     os::wait_ended(process.pidfd.get(), os::Deadline::never());
     os::Ending ending;
     os::reap(process.pidfd.get(), ending);
@@ -165,6 +165,11 @@ void Crew::dismiss() {
       report_.violation("worker " + std::to_string(i) + " ended with " + std::to_string(ending.status));
     }
   }
+}
+
+void Crew::dismiss() {
+  board_->over = true;
+  finish(0, static_cast<int>(positions_.size()));
   positions_.clear();
   positions_in_use = 0;
   while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {

@@ -60,7 +60,9 @@ class Crew {
   void hire(Job job);
   // Until so many more kills, or the time of the settings is over.  False: it is over.
   bool storm(std::uint64_t kills, const std::function<void(int position)>& died);
-  // Kills and restarts nobody any more; what job does now must end soon.
+  // Waits until those at positions first … last - 1, whose job has ended for some other reason than dismiss(), are gone.
+  void finish(int first, int last);
+  // Kills and restarts nobody any more: over() is true, and every job must end soon.
   void dismiss();
 
   Random random;

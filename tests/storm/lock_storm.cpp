@@ -32,6 +32,10 @@ struct Board {
   std::atomic<std::uint64_t> generation{0};
 };
 
+void linger(std::uint64_t looks) {
+  for (std::uint64_t i = 0; i < looks; ++i) std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
 void increment(Guarded& guarded, Worker& me) {
   const Deadline deadline = me.random.one_in(4) ? Deadline::after(std::chrono::microseconds(me.random.below(2'000)))
                                                 : Deadline::never();
@@ -45,7 +49,7 @@ void increment(Guarded& guarded, Worker& me) {
   if (guarded.first != guarded.second && !after_a_death) me.violation("half a change, and nobody said a word");
   if (after_a_death) guarded.deaths.fetch_add(1);
   guarded.first = guarded.first + 1;
-  if (me.random.one_in(16)) std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (me.random.one_in(8)) linger(me.random.below(20'000));  // long enough to be killed here
   guarded.second = guarded.first;
   guarded.done.fetch_add(1);
   guarded.inside.store(0);

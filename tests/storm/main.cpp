@@ -19,6 +19,7 @@ namespace {
 constexpr std::array targets{
     Target{"lock", lock_storm},
     Target{"arena", arena_storm},
+    Target{"queue", queue_storm},
 };
 
 std::set<std::string> names_in(const char* path) {

@@ -207,7 +207,7 @@ template <class Arguments, class Given>
 inline constexpr bool are_convertible = false;
 template <class... A, class... G>
 requires(sizeof...(A) == sizeof...(G)) inline constexpr bool are_convertible<std::tuple<A...>, Types<G...>> =
-    (std::is_constructible_v<A, G> && ...);
+    ((std::is_same_v<A, std::remove_cvref_t<G>> || std::is_constructible_v<A, G>)&&...);  // moves only: as it is
 
 template <class Arguments>
 inline constexpr bool are_sendable = false;

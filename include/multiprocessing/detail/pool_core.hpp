@@ -47,6 +47,10 @@ struct Settings {
 
 // Adds `tasks` tasks of the job, numbered from `first`.  Throws std::invalid_argument after close(), PoolBroken.
 void submit(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
+// More tasks of a job that was begun before close().  Throws std::invalid_argument when the pool has ended, PoolBroken.
+void submit_more(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
+// Throws what submit() would.
+void require_open(Core& core);
 // submit() and wait(): without waking any other thread of this process.
 void run(Core& core, const std::shared_ptr<Job>& job, std::size_t tasks);
 // Moves tasks and results until ready() (which may be called with the engine's lock held) or the deadline.
@@ -55,6 +59,10 @@ bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline);
 void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> callback);
 // Runs f while no job of this pool makes progress: for reading what deliver() writes of a job that is not complete.
 void under_lock(Core& core, const std::function<void()>& f);
+
+// Throws std::logic_error in a fork of the process that made the pool.  wait(), when_complete() and under_lock() do so
+// themselves: an AsyncResult or a half iterated range may have been inherited.
+void require_owner(const Core& core);
 
 void close(Core& core);
 void join(Core& core);

@@ -138,9 +138,9 @@ class ApplyJob final : public ValueJob<typename Batch<F, Args...>::value> {
     std::apply([&out](const auto&... args) { B::add(out, args...); }, args_);
   }
   void deliver(std::size_t, codec::Decoder& in) override {
-    this->error = B::take(in, [this](auto&& value) { this->value.emplace(std::move(value)); });
+    this->error = B::take(in, [this](auto&& arrived) { this->value.emplace(std::move(arrived)); });
   }
-  void fail(std::size_t, std::exception_ptr error) noexcept override { this->error = std::move(error); }
+  void fail(std::size_t, std::exception_ptr why) noexcept override { this->error = std::move(why); }
   [[nodiscard]] std::string describe(std::size_t) const override {
     return "apply of " + type_text(typeid(typename B::D).name());
   }
@@ -213,12 +213,12 @@ class MapJob final : public ValueJob<map_value<typename How::template batch<F, I
   void deliver(std::size_t task, codec::Decoder& in) override {
     const std::size_t end = std::min(count_, (task + 1) * chunk_);
     for (std::size_t i = task * chunk_; i < end; ++i) {
-      note(i, B::take(in, [this, i](Value&& value) { values_[i].emplace(std::move(value)); }));
+      note(i, B::take(in, [this, i](Value&& arrived) { values_[i].emplace(std::move(arrived)); }));
     }
     if (this->left == 1) finish();
   }
-  void fail(std::size_t task, std::exception_ptr error) noexcept override {
-    note(task * chunk_, std::move(error));
+  void fail(std::size_t task, std::exception_ptr why) noexcept override {
+    note(task * chunk_, std::move(why));
     if (this->left == 1) finish();
   }
   [[nodiscard]] std::string describe(std::size_t task) const override {
@@ -230,10 +230,10 @@ class MapJob final : public ValueJob<map_value<typename How::template batch<F, I
 
  private:
   // The failure of the first item that failed, whichever came first in time.
-  void note(std::size_t item, std::exception_ptr error) noexcept {
-    if (error == nullptr || item >= first_failed_) return;
+  void note(std::size_t item, std::exception_ptr why) noexcept {
+    if (why == nullptr || item >= first_failed_) return;
     first_failed_ = item;
-    this->error = std::move(error);
+    this->error = std::move(why);
   }
   void finish() {
     if (this->error != nullptr) return;
@@ -242,7 +242,7 @@ class MapJob final : public ValueJob<map_value<typename How::template batch<F, I
     } else {
       std::vector<Value> values;
       values.reserve(count_);
-      for (std::optional<Value>& value : values_) values.push_back(std::move(*value));
+      for (std::optional<Value>& each : values_) values.push_back(std::move(*each));
       this->value.emplace(std::move(values));
     }
     values_.clear();
@@ -275,6 +275,8 @@ class ImapJob final : public Job {
     chunks_.push_back({std::move(items), {}, false});
     return first_ + chunks_.size() - 1;
   }
+  // Undoes the last add(), which could not be submitted.
+  void withdraw() noexcept { chunks_.pop_back(); }
   [[nodiscard]] bool has_outcome() const noexcept {
     return ordered_ ? !chunks_.empty() && chunks_.front().done : !ready_.empty();
   }

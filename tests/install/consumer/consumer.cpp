@@ -1,10 +1,12 @@
 // A program of a user: knows only what is installed.
+#include <multiprocessing/pool.hpp>
 #include <multiprocessing/process.hpp>
 #include <multiprocessing/queue.hpp>
 
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <vector>
 
 namespace mp = multiprocessing;
 
@@ -12,7 +14,7 @@ void bake(mp::Queue<std::string> queue) {
   for (int i = 0; i < 3; ++i) queue.put("bun " + std::to_string(i));
 }
 
-int main() {
+bool eats_what_was_baked() {
   mp::Queue<std::string> queue;
   mp::Process baker(bake, queue);
   baker.start();
@@ -21,7 +23,20 @@ int main() {
 
   std::string eaten;
   for (const std::string& bun : queue) eaten += bun + ", ";
-  if (baker.exitcode() == 0 && eaten == "bun 0, bun 1, bun 2, ") return EXIT_SUCCESS;
-  std::cerr << "ate: " << eaten << '\n';
-  return EXIT_FAILURE;
+  return baker.exitcode() == 0 && eaten == "bun 0, bun 1, bun 2, ";
+}
+
+int test(int x) { return x + 100; }
+
+bool maps_in_order() {
+  mp::Pool pool(2);
+  return pool.map(test, std::vector<int>{1, 2, 3}) == std::vector<int>{101, 102, 103};
+}
+
+int main() {
+  const bool queue_works = eats_what_was_baked();
+  const bool pool_works = maps_in_order();
+  if (!queue_works) std::cerr << "consumer: the queue gave something else than was baked\n";
+  if (!pool_works) std::cerr << "consumer: the pool's results are wrong\n";
+  return queue_works && pool_works ? EXIT_SUCCESS : EXIT_FAILURE;
 }
