@@ -200,7 +200,9 @@ bool adopt_orphan(Arena& arena, MemberId id) {
 void collect_orphans_gated(Arena& arena) noexcept {
   const auto end = static_cast<MemberId>(value(arena.header().members_end));
   for (MemberId id = 0; id < end; ++id) {
-    if (is_orphan(arena, id) && adopt_orphan(arena, id)) give_slot_back(arena, id);
+    if (!is_orphan(arena, id)) continue;
+    MULTIPROCESSING_STEP("member.orphan_seen");
+    if (adopt_orphan(arena, id)) give_slot_back(arena, id);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <span>
@@ -17,6 +18,7 @@
 #include "multiprocessing/errors.hpp"
 #include "support/arena_check.hpp"
 #include "support/crash.hpp"
+#include "support/shared.hpp"
 #include "support/watchdog.hpp"
 
 namespace multiprocessing::memory {
@@ -363,6 +365,40 @@ TEST_F(ArenaCrash, AReaperMayDieAndSoMayItsReaper) {
     expect_recovered();
     if (!died || HasFailure()) return;
   }
+}
+
+// The race that adopt_orphan() is for:
+//   1. A member sees an orphan, and is slow.
+//   2. Another one reaps it; the slot goes to a new member.
+//   3. The slow one goes on.  The new member must not lose what it holds.
+TEST_F(ArenaCrash, ASlowCollectorDoesNotReapTheSlotsNextOwner) {
+  Child guardian{Child::member, [] {
+                   leave_a_dead_member("no such step", 1);
+                   ::_exit(0);
+                 }};
+  ASSERT_EQ(guardian.wait(), 0);
+  Child slow{Child::member, [] {
+               os::steps::stop_at("member.orphan_seen");
+               collect_orphans();
+             }};
+  testing::wait_stopped(slow);
+  collect_orphans();
+  const testing::Shared<std::atomic<bool>> over;
+  std::vector<Child> next;  // enough to take every slot that is free now
+  for (int i = 0; i < 2; ++i) {
+    next.emplace_back(Child::member, [&] {
+      mine = make(large);
+      testing::spin_until([&] { return over->load(); });
+      MP_REQUIRE(Ref::adopt(mine.id()) == mine);
+      MP_REQUIRE(static_cast<const char*>(mine.address())[large - 1] == '\xa5');
+    });
+  }
+  testing::spin_until([&] { return stats().objects == before_.objects + 2; });
+  slow.signal(SIGCONT);
+  EXPECT_EQ(slow.wait(), 0);
+  *over = true;
+  for (Child& child : next) EXPECT_EQ(child.wait(), 0);
+  expect_recovered();
 }
 
 }  // namespace

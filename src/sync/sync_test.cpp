@@ -1,6 +1,7 @@
 // What the lock, the event count and the spinner promise while nobody dies (deaths: sync_crash_test.cpp).
 #include <signal.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -147,32 +148,34 @@ TEST(EventCount, PassesEveryChangeBetweenProcesses) {
   EXPECT_EQ(box->letters, 0);
 }
 
-// Without the 100 ms of looking again: whoever has announced itself and then sees the old state is woken.
+// Without the 100 ms of looking again: whoever has announced itself and then sees the old state is woken.  Several
+// waiters, for the announcement of one must not hide from another that there was a change in between.
 TEST(EventCount, LosesNoWakeUp) {
   Watchdog dog{120s};
-  struct Round {
-    EventCount events;
-    std::atomic<int> state{0};
-    std::atomic<int> seen{0};
-  } round;
-  constexpr int rounds = 20'000;
-  std::thread waiter([&] {
+  constexpr int rounds = 10'000;
+  constexpr int waiters = 3;
+  EventCount events;
+  std::atomic<int> state{0};
+  std::array<std::atomic<int>, waiters> seen{};
+  const auto wait_for_each = [&](std::atomic<int>& mine) {
     for (int i = 1; i <= rounds; ++i) {
       for (;;) {
-        const EventCount::Ticket ticket = round.events.prepare();
-        if (round.state.load(std::memory_order_relaxed) >= i) break;
+        const EventCount::Ticket ticket = events.prepare();
+        if (state.load(std::memory_order_relaxed) >= i) break;
         // The word is the first and only member: sleep on it with no time limit.
-        os::futex_wait(reinterpret_cast<std::atomic<std::uint32_t>&>(round.events), ticket, Deadline::never());
+        os::futex_wait(reinterpret_cast<std::atomic<std::uint32_t>&>(events), ticket, Deadline::never());
       }
-      round.seen.store(i);
+      mine.store(i);
     }
-  });
+  };
+  std::vector<std::thread> threads;
+  for (auto& mine : seen) threads.emplace_back([&] { wait_for_each(mine); });
   for (int i = 1; i <= rounds; ++i) {
-    round.state.store(i, std::memory_order_relaxed);
-    round.events.notify();
-    spin_until([&] { return round.seen.load() == i; });
+    state.store(i, std::memory_order_relaxed);
+    events.notify();
+    for (const auto& theirs : seen) spin_until([&] { return theirs.load() == i; });
   }
-  waiter.join();
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(EventCount, WakesAllWhoSleep) {

@@ -20,6 +20,7 @@ constexpr std::array targets{
     Target{"lock", lock_storm},
     Target{"arena", arena_storm},
     Target{"queue", queue_storm},
+    Target{"pool", pool_storm},
 };
 
 std::set<std::string> names_in(const char* path) {

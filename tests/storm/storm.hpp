@@ -42,6 +42,7 @@ struct Target {
 void lock_storm(const Settings&, Report&);
 void arena_storm(const Settings&, Report&);
 void queue_storm(const Settings&, Report&);
+void pool_storm(const Settings&, Report&);
 
 // splitmix64: the same numbers everywhere, and cheap enough for each item.
 class Random {

@@ -21,6 +21,8 @@ class MessageBuffer final : public Receiver {
     size_ = 0;
     ends_.clear();
     ends_.reserve(messages);
+    const std::size_t room_for_small = messages == 1 ? smallest : smallest * 16;
+    if (capacity_ < room_for_small) reserve(room_for_small);
   }
   [[nodiscard]] std::size_t room() const noexcept override {
     return ends_.size() < ends_.capacity() ? capacity_ - size_ : 0;
