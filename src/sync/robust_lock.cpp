@@ -66,11 +66,11 @@ Acquired RobustLock::acquire(Deadline deadline) noexcept {
 }
 
 Acquired RobustLock::acquire_contended(Deadline deadline) noexcept {
-  for (Spin spin; spin.again();) {
+  // What a lock protects takes some 100 ns: if it is not free soon, its holder does not run.
+  for (int look = is_spinning_useful() ? 100 : 0; look > 0; --look) {
+    pause_cpu();
     const Acquired got = try_acquire();
-    if (got == Acquired::timed_out) continue;
-    spin.paid_off();
-    return got;
+    if (got != Acquired::timed_out) return got;
   }
   for (;;) {
     if (deadline.is_over()) return Acquired::timed_out;  // first of all: the C library refuses times before boot
