@@ -8,8 +8,10 @@
 namespace multiprocessing::sync {
 namespace {
 
-// In looks at the condition, each followed by a pause: 16 … 2,048 looks are 0.2 … 25 µs.
-constexpr int smallest = 16;
+// In looks at the condition, each followed by a pause: 128 … 2,048 looks are 1.5 … 25 µs.  The smallest is longer than a
+// futex call takes: with less, a consumer that announces its sleep makes its producer so slow that it has to announce
+// the next one too, and a queue stays at a fifth of its speed.
+constexpr int smallest = 128;
 constexpr int largest = 2048;
 constexpr unsigned tries_per_probe = 64;
 thread_local int budget = 256;
