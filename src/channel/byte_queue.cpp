@@ -152,7 +152,7 @@ class Producer {  // lives while the producers' lock is held
     const std::size_t units = record_units(message);
     if (!fits(units)) {
       commit();
-      link(units, message.bytes.size());
+      if (!room_comes(units)) link(units, message.bytes.size());
     }
     // fits() has decided whether the record starts here or at the beginning.
     if (segment_->capacity - tail_.position < units) {
@@ -210,6 +210,19 @@ class Producer {  // lives while the producers' lock is held
     if (head == value(segment_->head_seen)) return false;
     segment_->head_seen.store(head, std::memory_order_relaxed);
     return fits_before(Cursor::of(head), units);
+  }
+
+  // A consumer at work frees room in the time that it takes to copy an item.  Giving it that time, once per link, keeps
+  // the ring small enough for the caches: 1 MiB items go 3 × as fast through 8 MiB as through 64.
+  [[nodiscard]] bool room_comes(std::size_t units) {
+    if (!sync::is_spinning_useful() || 2 * units > segment_->capacity || segment_->capacity * unit > largest_ring) {
+      return false;
+    }
+    for (std::size_t look = 2048 + units; look > 0; --look) {
+      sync::pause_cpu();
+      if (fits(units)) return true;
+    }
+    return false;
   }
 
   [[nodiscard]] bool fits_before(Cursor head, std::size_t units) const {

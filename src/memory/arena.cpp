@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "os/os.hpp"
+#include "sync/spin.hpp"
 
 namespace multiprocessing::memory {
 namespace {
@@ -60,6 +61,7 @@ Arena::Arena() {
   }
   counts = static_cast<std::atomic<std::uint32_t>*>(area);
   heap().format();
+  static_cast<void>(sync::is_spinning_useful());  // reads files: once here, not in every child
 
   const pid_t pid = ::getpid();
   header_->root_pid = static_cast<std::uint64_t>(pid);

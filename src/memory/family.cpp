@@ -169,7 +169,9 @@ bool is_orphan(Arena& arena, MemberId id) {
 // incarnation tells.
 void wait_at_gate(MemberSlot& slot, std::uint64_t incarnation, pid_t parent) {
   const auto open = [&slot] { return slot.gate.load(std::memory_order_acquire) != 0; };
-  for (sync::Spin spin; !open() && spin.again();) {
+  if (!open()) {
+    for (sync::Spin spin; spin.again() && !open();) {
+    }
   }
   while (!open()) {
     if (::getppid() != parent) ::_exit(127);  // it died in the middle of start()

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <thread>
@@ -176,6 +177,16 @@ TEST(EventCount, LosesNoWakeUp) {
     for (const auto& theirs : seen) spin_until([&] { return theirs.load() == i; });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+TEST(EventCount, AnAnnouncementDoesNotHideAnEarlierChange) {
+  Watchdog dog{60s};
+  EventCount events;
+  const EventCount::Ticket early = events.prepare();
+  events.notify();
+  static_cast<void>(events.prepare());  // somebody else: the bit is set again
+  auto& word = reinterpret_cast<std::atomic<std::uint32_t>&>(events);
+  EXPECT_EQ(os::futex_wait(word, early, Deadline::after(10s)), -EAGAIN);
 }
 
 TEST(EventCount, WakesAllWhoSleep) {

@@ -27,6 +27,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/process_target.hpp", "process"},
     {"detail/ref.hpp", "memory"},
     {"errors.hpp", "base"},
+    {"multiprocessing.hpp", kUmbrella},
     {"pool.hpp", "pool"},
     {"process.hpp", "process"},
     {"progress.hpp", "progress"},

@@ -1,0 +1,14 @@
+// Everything: Python's `import multiprocessing as mp`.
+//
+//   #include <multiprocessing/multiprocessing.hpp>
+//   namespace mp = multiprocessing;
+//
+// Or one header per concept, which compiles faster: each is the manual of what it declares.
+#pragma once
+
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/pool.hpp"
+#include "multiprocessing/process.hpp"
+#include "multiprocessing/progress.hpp"
+#include "multiprocessing/queue.hpp"
+#include "multiprocessing/serialize.hpp"
