@@ -338,6 +338,7 @@ class Consumer {  // lives while the consumers' lock is held
  private:
   // Goes on to the next segment once this one is used up for good.
   bool leave_if_done() {
+    MULTIPROCESSING_STEP("queue.get.tail_read");
     const std::uint64_t next = segment_->next.load(std::memory_order_acquire);  // sync(link): pairs with link()
     if (next == 0) return false;
     // Nothing is written here after the link; what was written before it is visible now.
