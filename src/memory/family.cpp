@@ -277,6 +277,19 @@ void reap_member(MemberId member) noexcept {
   give_slot_back(arena, member);
 }
 
+void reap_made_by(MemberId maker) noexcept {
+  Arena& arena = Arena::get();
+  const std::lock_guard gate(arena.gate);
+  if (arena.guest) return;
+  const std::uint64_t name = name_of(arena, maker);
+  const auto end = static_cast<MemberId>(value(arena.header().members_end));
+  for (MemberId id = 0; id < end; ++id) {
+    const MemberSlot& slot = arena.member(id);
+    if (is(slot, MemberState::free) || value(slot.maker) != name) continue;
+    if (is(slot, MemberState::starting) || !is_running(slot)) give_slot_back(arena, id);
+  }
+}
+
 void collect_orphans() noexcept {
   Arena& arena = Arena::get();
   const std::lock_guard gate(arena.gate);

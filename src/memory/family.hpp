@@ -35,7 +35,10 @@ Forked fork_member(MemberId guardian);
 // one (slot, incarnation): fork_member() never hands out a slot that is not reaped.
 void reap_member(MemberId member) noexcept;
 
-// Reaps members whose guardians are dead too.  Runs by itself when slots or memory run short.
+// The maker has died and was not reaped yet: reaps what it had forked for us to look after and never told us of.
+void reap_made_by(MemberId maker) noexcept;
+
+// Reaps members whose guardians are dead too.  Runs by itself when slots run short.
 void collect_orphans() noexcept;
 
 [[nodiscard]] MemberId self();         // this process's slot; makes the arena on first use

@@ -391,6 +391,7 @@ void Core::reap_all() noexcept {
     memory::reap_member(shared.member.load());
     shared.state.store(PlaceState::vacant);
   }
+  memory::reap_made_by(supervisor_member_);  // a worker whose place it had no time to write
   memory::reap_member(supervisor_member_);
 }
 

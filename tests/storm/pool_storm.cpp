@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "base/fd.hpp"
-#include "base/fd.hpp"
+#include "memory/family.hpp"
 #include "multiprocessing/pool.hpp"
 #include "os/os.hpp"
 #include "storm/storm.hpp"
@@ -294,6 +294,7 @@ void pool_storm(const Settings& settings, Report& report) {
   // What killed supervisors have left ends by itself; it is ours to reap.
   while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
   }
+  memory::collect_orphans();
   ::alarm(0);
   report.note = std::to_string(pools) + " pools";
 }
