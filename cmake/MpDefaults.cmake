@@ -1,4 +1,4 @@
-# What every target of the project is compiled with, and small helpers of the build itself.
+# What every target of the project is compiled with.
 
 # Optimised, but a debugger and a crash report can still name lines.
 get_property(mp_multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
@@ -32,11 +32,4 @@ function(mp_target_defaults target)
   set_target_properties(${target} PROPERTIES
     CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE ${MULTIPROCESSING_WARNINGS})
-endfunction()
-
-# mp_add_subdirectory_if_present(<dir>): add_subdirectory for a part that a source archive may leave out.
-function(mp_add_subdirectory_if_present dir)
-  if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${dir}/CMakeLists.txt")
-    add_subdirectory(${dir})
-  endif()
 endfunction()

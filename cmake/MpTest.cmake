@@ -18,13 +18,6 @@ endforeach()
 # mp_test(<prefix> <source> LIBRARY <multiprocessing|multiprocessing_testing>)
 # Makes a GoogleTest program of one source file and registers each of its claims.
 function(mp_test prefix source)
-  # WHILE-GROWING: drop this when every listed file exists.
-  if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${source}")
-    message(WARNING "${prefix}: ${source} does not exist yet")
-    cmake_path(GET source STEM stem)
-    add_executable(${prefix}_${stem} EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tests/support/test_pch.cpp")
-    return()
-  endif()
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "LIBRARY" "")
   cmake_path(GET source STEM stem)
   set(target "${prefix}_${stem}")

@@ -35,8 +35,7 @@ void set_attributes(int fd, const Attributes& attributes, const std::string& pat
   if (::futimens(fd, attributes.times) != 0) throw CopyError("cannot set the times of", path);
 }
 
-void set_link_attributes(int folder, const char* name, const Attributes& attributes,
-                         const std::string& path) {
+void set_link_attributes(int folder, const char* name, const Attributes& attributes, const std::string& path) {
   if (::fchownat(folder, name, attributes.owner, attributes.group, AT_SYMLINK_NOFOLLOW) != 0 &&
       !may_not_be_set(errno)) {
     throw CopyError("cannot set the owner of", path);

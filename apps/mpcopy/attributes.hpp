@@ -9,10 +9,7 @@ namespace mpcopy {
 
 struct Attributes {
   explicit Attributes(const struct stat& from)
-      : owner(from.st_uid),
-        group(from.st_gid),
-        mode(from.st_mode & 07777),
-        times{from.st_atim, from.st_mtim} {}
+      : owner(from.st_uid), group(from.st_gid), mode(from.st_mode & 07777), times{from.st_atim, from.st_mtim} {}
 
   uid_t owner;
   gid_t group;

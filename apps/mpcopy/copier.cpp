@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 // Enough to see some 100,000 files: the bar of most trees knows its total from the start.
 constexpr auto kScanHeadStart = 1s;
-constexpr auto kLook = 50ms;  // how often the bar moves, and an interrupt is noticed, while workers are busy
+constexpr auto kLook = 50ms;            // how often the bar moves, and an interrupt is noticed, while workers are busy
 constexpr std::size_t kTasksAhead = 3;  // per worker: what the pool holds, so that none waits for this loop
 constexpr int kMaxPoolsBroken = 10;     // somebody kills pools as a whole, and will not stop
 // What a file costs beside its bytes, told in bytes: making one takes as long as copying about so many.  The bar
@@ -34,9 +34,7 @@ std::uint64_t random_run() {
   return std::uint64_t{device()} << 32U | device();
 }
 
-mp::Pool make_pool(int processes) {
-  return mp::Pool({.processes = processes, .initializer = prepare_worker});
-}
+mp::Pool make_pool(int processes) { return mp::Pool({.processes = processes, .initializer = prepare_worker}); }
 
 double work(const Amount& amount) {
   return static_cast<double>(amount.bytes + kBytesPerFile * (amount.files + amount.directories));
@@ -107,11 +105,8 @@ bool Copier::submit_next() {
   ++busy_;
   try {
     pool_.apply_async(copy_batch, **free)
-        .on_success(
-            [this, slot](const BatchResult& result) { completions_.add({.slot = slot, .result = result}); })
-        .on_error([this, slot](const std::exception_ptr& error) {
-          completions_.add({.slot = slot, .error = error});
-        });
+        .on_success([this, slot](const BatchResult& result) { completions_.add({.slot = slot, .result = result}); })
+        .on_error([this, slot](const std::exception_ptr& error) { completions_.add({.slot = slot, .error = error}); });
   } catch (const mp::PoolBroken&) {
     completions_.add({.slot = slot, .error = std::current_exception()});
   }
@@ -148,8 +143,7 @@ void Copier::take(Completion completion) {
   if (completion.error) return take_error(*batch, completion.error);
   copied_ += completion.result.copied;
   auto& failures = completion.result.failures;
-  failures_.insert(failures_.end(), std::make_move_iterator(failures.begin()),
-                   std::make_move_iterator(failures.end()));
+  failures_.insert(failures_.end(), std::make_move_iterator(failures.begin()), std::make_move_iterator(failures.end()));
 }
 
 void Copier::take_error(const Batch& batch, const std::exception_ptr& error) {

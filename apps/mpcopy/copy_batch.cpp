@@ -23,9 +23,7 @@ class OpenFolder {
   explicit OpenFolder(const Folder& folder)
       : source_(open_source(folder.source)), target_(open_target(folder.target)), folder_(folder) {}
 
-  [[nodiscard]] Place source(const Item& item) const {
-    return {source_.get(), item.name, source_path(folder_, item)};
-  }
+  [[nodiscard]] Place source(const Item& item) const { return {source_.get(), item.name, source_path(folder_, item)}; }
   [[nodiscard]] Place target(const Item& item) const {
     return {target_.get(), target_name(folder_, item), target_path(folder_, item)};
   }

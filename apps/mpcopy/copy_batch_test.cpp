@@ -70,8 +70,8 @@ TEST_F(CopyBatch, NamesTheUppermostDirectoryThatCannotBeMade) {
   fs::create_directories(here_ / "s/x/y");
   write_file(here_ / "s/x/y/f", "1");
   write_file(here_ / "t/x", "in the way");
-  const BatchResult result = copy_batch({.folders = {{here_ / "s/x/y", here_ / "t/x/y", {}}},
-                                         .items = {{.kind = Kind::directory}, {.name = "f"}}});
+  const BatchResult result = copy_batch(
+      {.folders = {{here_ / "s/x/y", here_ / "t/x/y", {}}}, .items = {{.kind = Kind::directory}, {.name = "f"}}});
   const std::string message = "cannot overwrite non-directory '" + (here_ / "t/x") + "' with directory";
   EXPECT_EQ(result.failures, (std::vector<std::string>{message, message}));
   EXPECT_EQ(read_file(here_ / "t/x"), "in the way");
@@ -82,8 +82,7 @@ TEST_F(CopyBatch, DoesNotFollowALinkOutOfTheCopy) {
   fs::create_directories(here_ / "elsewhere");
   write_file(here_ / "s/x/f", "1");
   fs::create_directory_symlink(here_ / "elsewhere", here_ / "t/x");
-  const BatchResult result =
-      copy_batch({.folders = {{here_ / "s/x", here_ / "t/x", {}}}, .items = {{.name = "f"}}});
+  const BatchResult result = copy_batch({.folders = {{here_ / "s/x", here_ / "t/x", {}}}, .items = {{.name = "f"}}});
   EXPECT_EQ(result.failures.size(), 1U);
   EXPECT_TRUE(fs::is_empty(here_ / "elsewhere"));
 }
@@ -96,9 +95,7 @@ TEST_F(CopyBatch, AFileBeyondTheSizeLimitIsAnErrorAndNotADeath) {
     const rlimit limit{50'000, 50'000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     const BatchResult result = copy_batch(batch_of({{.name = "a"}}));
-    ::_exit(result.failures.size() == 1 && result.failures[0].find("File too large") != std::string::npos
-                ? 0
-                : 1);
+    ::_exit(result.failures.size() == 1 && result.failures[0].find("File too large") != std::string::npos ? 0 : 1);
   }
   int status = -1;
   ::waitpid(child, &status, 0);

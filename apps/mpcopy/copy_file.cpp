@@ -84,8 +84,7 @@ void write_all(int out, const char* data, std::size_t bytes, const std::string& 
 }
 
 // From where both descriptors stand to the end of the file.
-std::uint64_t copy_by_buffer(int in, int out, const Place& source, const Place& target,
-                             const OnBytes& on_bytes) {
+std::uint64_t copy_by_buffer(int in, int out, const Place& source, const Place& target, const OnBytes& on_bytes) {
   static thread_local std::vector<char> buffer(kBufferBytes);
   std::uint64_t done = 0;
   for (;;) {
@@ -107,8 +106,7 @@ bool kernel_cannot_copy(int error) {
 }
 
 // As far as copy_file_range goes.  It may stop anywhere, with both descriptors standing where it stopped.
-std::uint64_t copy_by_kernel(int in, int out, const Place& source, const Place& target,
-                             const OnBytes& on_bytes) {
+std::uint64_t copy_by_kernel(int in, int out, const Place& source, const Place& target, const OnBytes& on_bytes) {
   std::uint64_t done = 0;
   for (;;) {
     const ssize_t n = ::copy_file_range(in, nullptr, out, nullptr, kKernelPiece, 0);
@@ -139,8 +137,8 @@ std::uint64_t copy_content(int in, int out, const struct stat& info, const Place
 
 }  // namespace
 
-std::uint64_t copy_file(const Place& source, const Place& target, const std::string& temporary,
-                        const OnBytes& on_bytes, Transfer transfer) {
+std::uint64_t copy_file(const Place& source, const Place& target, const std::string& temporary, const OnBytes& on_bytes,
+                        Transfer transfer) {
   // O_NONBLOCK: should the name have become a FIFO since the scan, opening it must not wait for a writer.
   const Fd in(::openat(source.folder, source.name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!in) throw CopyError("cannot open", source.path);

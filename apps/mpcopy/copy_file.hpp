@@ -21,7 +21,7 @@ struct Place {
 };
 
 enum class Transfer {
-  kernel,  // copy_file_range (which shares blocks where the file system can), read and write where it cannot
+  kernel,      // copy_file_range (which shares blocks where the file system can), read and write where it cannot
   read_write,  // always
 };
 
@@ -30,8 +30,8 @@ using OnBytes = std::function<void(std::uint64_t)>;  // called after each piece 
 // Content, owner, mode, times.  An existing file or link of the target's name is replaced in one step.
 // `temporary` is a name in the target's directory that nobody else uses.  Returns the bytes copied.
 // Throws CopyError; then nothing is left of it, and the old target stays.
-std::uint64_t copy_file(const Place& source, const Place& target, const std::string& temporary,
-                        const OnBytes& on_bytes, Transfer transfer = Transfer::kernel);
+std::uint64_t copy_file(const Place& source, const Place& target, const std::string& temporary, const OnBytes& on_bytes,
+                        Transfer transfer = Transfer::kernel);
 
 // The link itself, wherever it points.
 void copy_link(const Place& source, const Place& target, const std::string& temporary);

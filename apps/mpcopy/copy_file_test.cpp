@@ -145,8 +145,7 @@ TEST_P(CopyFile, ReportsANameThatIsTooLong) {
 TEST_P(CopyFile, ReportsAnUnreadableFile) {
   write_file(here_ / "a", "x");
   ::chmod((here_ / "a").c_str(), 0);
-  if (::access((here_ / "a").c_str(), R_OK) == 0 && ::seteuid(65534) != 0)
-    GTEST_SKIP() << "may read everything";
+  if (::access((here_ / "a").c_str(), R_OK) == 0 && ::seteuid(65534) != 0) GTEST_SKIP() << "may read everything";
   const std::string failure = failure_of("a", "b");
   static_cast<void>(::seteuid(::getuid()));
   EXPECT_EQ(failure, "cannot open '" + (here_ / "a") + "': Permission denied");

@@ -13,10 +13,8 @@ std::span<SharedCounters::Slot> current;  // of this process, or inherited from 
 }  // namespace
 
 SharedCounters::SharedCounters(std::size_t slots) {
-  void* memory =
-      ::mmap(nullptr, slots * sizeof(Slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED)
-    throw std::system_error(errno, std::generic_category(), "mmap of the progress counters");
+  void* memory = ::mmap(nullptr, slots * sizeof(Slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap of the progress counters");
   slots_ = {static_cast<Slot*>(memory), slots};  // zeroed pages are slots at zero
   current = slots_;
 }

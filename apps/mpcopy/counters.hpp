@@ -51,7 +51,6 @@ class SharedCounters {
  private:
   std::span<Slot> slots_;
 };
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free,
-              "a lock inside libatomic is private to one process");
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a lock inside libatomic is private to one process");
 
 }  // namespace mpcopy

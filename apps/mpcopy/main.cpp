@@ -28,9 +28,7 @@ constexpr auto kDescription =
 void report(const std::string& message) { std::fprintf(stderr, "mpcopy: %s\n", message.c_str()); }
 
 class Usage : public CLI::Formatter {
-  std::string make_usage(const CLI::App*, std::string) const override {
-    return "Usage: mpcopy [OPTIONS] SRC... DST\n";
-  }
+  std::string make_usage(const CLI::App*, std::string) const override { return "Usage: mpcopy [OPTIONS] SRC... DST\n"; }
 };
 
 // The exit status instead, where the command line ends the program: --help, --version, a mistake.
@@ -74,8 +72,8 @@ Outcome copy(const mpcopy::Options& options) {
   const int signal = copier.run();
   for (const std::string& failure : copier.failures()) report(failure);
   if (signal != 0) {
-    report("interrupted: " + mpcopy::grouped(copier.copied().files) + " of " +
-           mpcopy::grouped(copier.found().files) + " files were copied, each of them whole");
+    report("interrupted: " + mpcopy::grouped(copier.copied().files) + " of " + mpcopy::grouped(copier.found().files) +
+           " files were copied, each of them whole");
   }
   return {signal, roots.failures.empty() && copier.failures().empty()};
 }

@@ -42,9 +42,7 @@ class Mpcopy : public ::testing::Test {
     output_ = program.output();
     return code;
   }
-  [[nodiscard]] bool output_has(const std::string& text) const {
-    return output_.find(text) != std::string::npos;
-  }
+  [[nodiscard]] bool output_has(const std::string& text) const { return output_.find(text) != std::string::npos; }
 
   // A tree with everything that mpcopy keeps.
   void make_tree(const std::string& root) const {
@@ -55,8 +53,7 @@ class Mpcopy : public ::testing::Test {
     write_file(root + "/deep/er/not \xff\xfe utf-8", "22");
     write_file(root + "/deep/large", content_of(9'000'000));
     for (int i = 0; i < 300; ++i) {
-      write_file(root + "/deep/er/and/deeper/f" + std::to_string(i),
-                 content_of(static_cast<std::size_t>(i) * 37));
+      write_file(root + "/deep/er/and/deeper/f" + std::to_string(i), content_of(static_cast<std::size_t>(i) * 37));
     }
     fs::create_symlink("deep/large", root + "/link");
     fs::create_symlink("/no/such/place", root + "/dangling");
@@ -178,8 +175,7 @@ TEST_F(Mpcopy, ReportsAnUnreadableFileAndCopiesTheRest) {
   });
   if (code == 127) GTEST_SKIP() << "an ordinary user cannot run " << MPCOPY_PROGRAM;
   EXPECT_EQ(code, 1);
-  EXPECT_TRUE(output_has("mpcopy: cannot open '" + (here_ / "s/secret") + "': Permission denied\n"))
-      << output_;
+  EXPECT_TRUE(output_has("mpcopy: cannot open '" + (here_ / "s/secret") + "': Permission denied\n")) << output_;
   EXPECT_EQ(read_file(here_ / "into/s/open"), "2");
   EXPECT_FALSE(fs::exists(here_ / "into/s/secret"));
 }
@@ -189,10 +185,8 @@ TEST_F(Mpcopy, ReportsOnceADirectoryThatIsInTheWayOfAFileAndTheOtherWayRound) {
   fs::create_directories(here_ / "t/empty file");
   write_file(here_ / "t/deep", "in the way");
   EXPECT_EQ(run({here_ / "s/.", here_ / "t"}), 1);
-  EXPECT_TRUE(
-      output_has("mpcopy: cannot overwrite non-directory '" + (here_ / "t/deep") + "' with directory\n"));
-  EXPECT_TRUE(output_has("mpcopy: cannot overwrite directory '" + (here_ / "t/empty file") +
-                         "' with non-directory\n"));
+  EXPECT_TRUE(output_has("mpcopy: cannot overwrite non-directory '" + (here_ / "t/deep") + "' with directory\n"));
+  EXPECT_TRUE(output_has("mpcopy: cannot overwrite directory '" + (here_ / "t/empty file") + "' with non-directory\n"));
   EXPECT_EQ(std::count(output_.begin(), output_.end(), '\n'), 3) << output_;
   EXPECT_TRUE(fs::is_symlink(here_ / "t/link"));
 }

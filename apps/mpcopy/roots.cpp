@@ -28,9 +28,7 @@ bool is_directory(const std::string& path) {
   return info && S_ISDIR(info->st_mode);
 }
 
-bool same_file(const struct stat& a, const struct stat& b) {
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
+bool same_file(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
 
 // Climbs from `path` (or from its nearest ancestor that exists) by "..", as the kernel sees it: links are resolved.
 bool is_at_or_below(std::string path, const struct stat& directory) {
@@ -52,8 +50,7 @@ void refuse_copy_into_itself(const Root& root) {
   const auto source = stat_of(root.source, AT_SYMLINK_NOFOLLOW);
   if (!source) throw CopyError("cannot stat", root.source);
   if (S_ISDIR(source->st_mode) && is_at_or_below(root.target, *source)) {
-    throw CopyError("cannot copy a directory, " + shown(root.source) + ", into itself, " +
-                    shown(root.target));
+    throw CopyError("cannot copy a directory, " + shown(root.source) + ", into itself, " + shown(root.target));
   }
 }
 

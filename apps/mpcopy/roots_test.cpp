@@ -55,8 +55,8 @@ TEST_F(ResolveRoots, RefusesADirectoryIntoItselfByWhateverPath) {
   for (const char* destination : {"d", "d/sub", "d/new", "d/sub/new", "d/../d/new", "way", "way/new"}) {
     EXPECT_NE(target("d", destination).find("into itself"), std::string::npos) << destination;
   }
-  EXPECT_EQ(target("d/sub", "d"), "failed: cannot copy a directory, '" + (here_ / "d/sub") +
-                                      "', into itself, '" + (here_ / "d/sub") + "'");
+  EXPECT_EQ(target("d/sub", "d"),
+            "failed: cannot copy a directory, '" + (here_ / "d/sub") + "', into itself, '" + (here_ / "d/sub") + "'");
   EXPECT_EQ(target("d/sub", "d/other"), "d/other");
   EXPECT_EQ(target("d", "dd"), "dd");
 }
@@ -76,8 +76,7 @@ TEST_F(ResolveRoots, RefusesASecondSourceOfTheSameNameAndGoesOn) {
 }
 
 TEST_F(ResolveRoots, ReportsASourceThatIsNotThere) {
-  EXPECT_EQ(target("nothing", "into"),
-            "failed: cannot stat '" + (here_ / "nothing") + "': No such file or directory");
+  EXPECT_EQ(target("nothing", "into"), "failed: cannot stat '" + (here_ / "nothing") + "': No such file or directory");
 }
 
 TEST(Paths, SplitIntoFolderAndLastName) {

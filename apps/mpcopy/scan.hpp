@@ -60,7 +60,7 @@ class Scanner {
   Batcher& batcher_;
   std::vector<std::string>& failures_;
   std::vector<Root> pending_;  // a stack: depth first keeps it short
-  std::size_t roots_left_;  // the lowest ones of the stack, which may be anything; the others are directories
+  std::size_t roots_left_;     // the lowest ones of the stack, which may be anything; the others are directories
   Root here_;
   std::unique_ptr<DIR, CloseDirectory> directory_;  // of here_, being read
   std::vector<Directory> directories_;              // of the copy, parents before children

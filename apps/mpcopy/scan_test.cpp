@@ -45,8 +45,7 @@ TEST_F(Scan, FindsEveryFileLinkAndDirectoryOnce) {
   write_file(here_ / "s/a/b/odd\n\xff", "67");
   fs::create_symlink("nowhere", here_ / "s/a/link");
   scan({{here_ / "s", here_ / "t"}});
-  EXPECT_EQ(found_, (std::set<std::string>{"t/", "t/f", "t/a/", "t/a/b/", "t/a/b/odd\n\xff", "t/a/link",
-                                           "t/empty/"}));
+  EXPECT_EQ(found_, (std::set<std::string>{"t/", "t/f", "t/a/", "t/a/b/", "t/a/b/odd\n\xff", "t/a/link", "t/empty/"}));
   EXPECT_EQ(scanner_->found().files, 3U);
   EXPECT_EQ(scanner_->found().directories, 4U);
   EXPECT_EQ(scanner_->found().bytes, 7U);
@@ -71,8 +70,8 @@ TEST_F(Scan, ReportsATargetThatIsNoDirectory) {
   fs::create_directory(here_ / "s");
   write_file(here_ / "t", "x");
   scan({{here_ / "s", here_ / "t"}});
-  EXPECT_EQ(failures_, std::vector<std::string>{"cannot overwrite non-directory '" + (here_ / "t") +
-                                                "' with directory"});
+  EXPECT_EQ(failures_,
+            std::vector<std::string>{"cannot overwrite non-directory '" + (here_ / "t") + "' with directory"});
 }
 
 TEST_F(Scan, DoesNotDescendIntoTheCopyThroughABindMount) {
@@ -82,8 +81,7 @@ TEST_F(Scan, DoesNotDescendIntoTheCopyThroughABindMount) {
   ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
   ASSERT_EQ(::mount((here_ / "s/sub").c_str(), (here_ / "mnt").c_str(), nullptr, MS_BIND, nullptr), 0);
   scan({{here_ / "s", here_ / "mnt/copy"}});
-  EXPECT_EQ(failures_,
-            std::vector<std::string>{"cannot copy the copy itself, '" + (here_ / "s/sub/copy") + "'"});
+  EXPECT_EQ(failures_, std::vector<std::string>{"cannot copy the copy itself, '" + (here_ / "s/sub/copy") + "'"});
   ASSERT_EQ(::umount((here_ / "mnt").c_str()), 0);
 }
 

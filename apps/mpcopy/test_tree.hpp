@@ -64,8 +64,7 @@ inline std::string content_of(std::size_t bytes, unsigned seed = 1) {
 
 inline void set_mtime(const std::string& path, std::time_t seconds, long nanoseconds) {
   const timespec times[2] = {{seconds - 1, nanoseconds}, {seconds, nanoseconds}};
-  if (::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
-    throw std::runtime_error("utimensat");
+  if (::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) throw std::runtime_error("utimensat");
 }
 
 // What is known of one path: type, mode, owner, time of last change, and content or target.
@@ -73,8 +72,8 @@ inline std::string description_of(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return "missing";
   std::ostringstream text;
-  text << std::oct << info.st_mode << std::dec << ' ' << info.st_uid << ':' << info.st_gid << ' '
-       << info.st_mtim.tv_sec << '.' << info.st_mtim.tv_nsec;
+  text << std::oct << info.st_mode << std::dec << ' ' << info.st_uid << ':' << info.st_gid << ' ' << info.st_mtim.tv_sec
+       << '.' << info.st_mtim.tv_nsec;
   if (S_ISREG(info.st_mode)) text << ' ' << info.st_size << ' ' << std::hash<std::string>{}(read_file(path));
   if (S_ISLNK(info.st_mode)) text << " -> " << fs::read_symlink(path).string();
   return text.str();

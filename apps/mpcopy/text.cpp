@@ -70,7 +70,6 @@ std::string grouped(std::uint64_t number) {
 }
 
 CopyError::CopyError(std::string_view action, std::string_view path, int error)
-    : std::runtime_error(std::string(action) + " " + shown(path) + ": " +
-                         std::generic_category().message(error)) {}
+    : std::runtime_error(std::string(action) + " " + shown(path) + ": " + std::generic_category().message(error)) {}
 
 }  // namespace mpcopy

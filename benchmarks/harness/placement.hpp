@@ -18,8 +18,7 @@ class Placement {
   explicit Placement(bool pinned) : pinned_{pinned} {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-      throw std::runtime_error("sched_getaffinity failed");
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) throw std::runtime_error("sched_getaffinity failed");
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
       if (CPU_ISSET(cpu, &allowed)) cores_.push_back(cpu);
   }

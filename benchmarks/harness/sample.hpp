@@ -17,8 +17,7 @@ namespace bench {
 
 // CLOCK_MONOTONIC in nanoseconds: one clock for all processes of a run.
 inline std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 

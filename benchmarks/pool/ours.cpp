@@ -37,9 +37,7 @@ class Workers {
       : pool_{{.processes = static_cast<int>(workers),
                .initializer = [this, &placement] { placement.sit(seats_.take() + 1); }}} {}
 
-  std::vector<int> map(const std::vector<int>& inputs) {
-    return pool_.map(bench::test, inputs, {.chunksize = 1});
-  }
+  std::vector<int> map(const std::vector<int>& inputs) { return pool_.map(bench::test, inputs, {.chunksize = 1}); }
   int apply(int input) { return pool_.apply(bench::test, input); }
 
  private:

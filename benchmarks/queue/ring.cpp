@@ -36,8 +36,7 @@ class RingTransport {
   using Child = bench::RawFork;
 
   explicit RingTransport(const bench::Shape& shape) : bytes_{shape.bytes}, depth_{shape.depth} {
-    bench::require(shape.producers == 1 && shape.consumers == 1,
-                   "the ring joins one producer and one consumer");
+    bench::require(shape.producers == 1 && shape.consumers == 1, "the ring joins one producer and one consumer");
     void* memory = ::mmap(nullptr, mapped(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::runtime_error("mmap failed");
     indices_ = new (memory) Indices;

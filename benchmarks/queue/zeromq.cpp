@@ -17,10 +17,8 @@ class ZeromqTransport {
   using Child = bench::RawFork;
 
   explicit ZeromqTransport(const bench::Shape& shape)
-      : path_{"/tmp/multiprocessing-bench-" + std::to_string(::getpid())},
-        depth_{static_cast<int>(shape.depth)} {
-    bench::require(shape.consumers == 1,
-                   "PUSH deals items out to consumers beforehand: no shared queue to compare");
+      : path_{"/tmp/multiprocessing-bench-" + std::to_string(::getpid())}, depth_{static_cast<int>(shape.depth)} {
+    bench::require(shape.consumers == 1, "PUSH deals items out to consumers beforehand: no shared queue to compare");
   }
   ~ZeromqTransport() { ::unlink(path_.c_str()); }
   ZeromqTransport(const ZeromqTransport&) = delete;

@@ -427,14 +427,17 @@ class Pool {
   auto map_all(F&& f, Range&& items, MapOptions options) {
     using Item = std::ranges::range_value_t<Range>;
     using Result = typename How::template batch<F, Item>::result;
-    using All = std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
+    using All =
+        std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
     const auto wait_for = [this](auto job) {
       pool::run(core(), job, job->tasks());
       return take<All>(*job);
     };
     if constexpr (std::ranges::random_access_range<Range> && std::ranges::sized_range<Range>) {
       const auto count = static_cast<std::size_t>(std::ranges::size(items));
-      return wait_for(make_map<How, Item>(std::forward<F>(f), pool::Borrowed<std::ranges::iterator_t<Range>>{std::ranges::begin(items)}, count, options));
+      return wait_for(make_map<How, Item>(std::forward<F>(f),
+                                          pool::Borrowed<std::ranges::iterator_t<Range>>{std::ranges::begin(items)},
+                                          count, options));
     } else {
       auto copy = collect(items);
       const std::size_t count = copy.size();
@@ -446,7 +449,8 @@ class Pool {
   auto map_later(F&& f, Range&& items, MapOptions options) {
     using Item = std::ranges::range_value_t<Range>;
     using Result = typename How::template batch<F, Item>::result;
-    using All = std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
+    using All =
+        std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
     auto copy = collect(items);
     const std::size_t count = copy.size();
     auto job = make_map<How, Item>(std::forward<F>(f), std::move(copy), count, options);

@@ -28,11 +28,11 @@
 // die with their parent even when that is SIGKILLed.  A daemon child must not start processes.
 // docs/processes.md has the whole table.
 //
-// Threads: const members, ProcessInfo and the free functions are safe from any thread, and several threads
-// may join one child; start(), set_*(), close() and moving need the object to themselves.  Fork: only the
-// process that started a child joins it; elsewhere that throws std::logic_error. Errors: std::logic_error for
-// a wrong order of calls, OsError when the OS refuses (nothing is half made then, and start() may be tried
-// again), DaemonicChildError.
+// Threads: const members, ProcessInfo and the free functions are safe from any thread, and several threads may join
+// one child; start(), set_*(), close() and moving need the object to themselves.
+// Fork: only the process that started a child joins it; elsewhere that throws std::logic_error.
+// Errors: std::logic_error for a wrong order of calls, OsError when the OS refuses (nothing is half made then, and
+// start() may be tried again), DaemonicChildError.
 #pragma once
 
 #include <sys/types.h>
@@ -74,14 +74,14 @@ class Process {
   // The child will call function(args...).  Both are decay-copied now, and moved into the call in the child;
   // string literals travel as std::string.
   template <class F, class... Args>
-  requires(!std::derived_from<std::remove_cvref_t<F>, Process> &&
-           !std::same_as<std::remove_cvref_t<F>, ProcessOptions>) explicit Process(F&& function,
-                                                                                   Args&&... args)
+    requires(!std::derived_from<std::remove_cvref_t<F>, Process> &&
+             !std::same_as<std::remove_cvref_t<F>, ProcessOptions>)
+  explicit Process(F&& function, Args&&... args)
       : Process(ProcessOptions{}, std::forward<F>(function), std::forward<Args>(args)...) {}
 
   template <class F, class... Args>
-  requires(!std::same_as<std::remove_cvref_t<F>, ProcessOptions>)
-      Process(ProcessOptions options, F&& function, Args&&... args)
+    requires(!std::same_as<std::remove_cvref_t<F>, ProcessOptions>)
+  Process(ProcessOptions options, F&& function, Args&&... args)
       : Process(std::move(options)) {
     using Function = std::decay_t<F>;
     constexpr bool callable = std::is_invocable_v<Function, detail::kept_t<Args>...>;
@@ -111,7 +111,7 @@ class Process {
   std::string name() const;
   void set_name(std::string name);  // after start() only this side knows of it
   bool daemon() const;
-  void set_daemon(bool daemon);                    // before start()
+  void set_daemon(bool daemon);      // before start()
   std::optional<pid_t> pid() const;  // empty before start()
 
   bool is_alive() const;
@@ -121,8 +121,7 @@ class Process {
   bool join(std::chrono::duration<Rep, Period> patience) const {
     return join_until(detail::Deadline::after(patience));
   }
-  // Empty while it runs, and where someone else reaped the child (waitpid(-1) in the program, SIGCHLD
-  // ignored).
+  // Empty while it runs, and where someone else reaped the child (waitpid(-1) in the program, SIGCHLD ignored).
   std::optional<int> exitcode() const;
 
   // A child that has ended already is left in peace.
@@ -135,8 +134,7 @@ class Process {
   // and every ProcessInfo of the child are gone, or until close().
   int sentinel() const;
 
-  // Lets go of the sentinel; any later use throws std::invalid_argument.  Throws that too while the child
-  // runs.
+  // Lets go of the sentinel; any later use throws std::invalid_argument.  Throws that too while the child runs.
   void close();
 
  private:

@@ -97,7 +97,7 @@ class Queue {
     return get_until(Deadline::after(patience));
   }
   [[nodiscard]] T get_nowait() const { return get_until(Deadline::passed()); }  // throws Empty
-  [[nodiscard]] std::optional<T> try_get() const {                               // nothing: empty, closed or not
+  [[nodiscard]] std::optional<T> try_get() const {                              // nothing: empty, closed or not
     return take_one(Deadline::passed()).item;
   }
   // Waits for the first item as get() does, then takes what else is there, `most` at the most.

@@ -65,9 +65,8 @@ concept sendable = codec::why<T>()
 // caller.
 template <class F>
 class Copied {
-  static_assert(
-      std::is_trivially_copyable_v<F>,
-      "mp::copied(f): f captures more than plain values (a string, a vector, ...): pass those as arguments");
+  static_assert(std::is_trivially_copyable_v<F>,
+                "mp::copied(f): f captures more than plain values (a string, a vector, ...): pass those as arguments");
 
  public:
   explicit Copied(F f) noexcept : f_(f) {}

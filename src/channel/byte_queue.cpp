@@ -56,8 +56,8 @@ using memory::Ref;
 using sync::Acquired;
 
 constexpr std::size_t first_segment = std::size_t{64} << 10;
-constexpr std::size_t largest_ring = std::size_t{64} << 20;   // a segment beyond it carries a single message
-constexpr std::size_t populate_from = std::size_t{1} << 20;   // messages whose memory is secured before the copy
+constexpr std::size_t largest_ring = std::size_t{64} << 20;  // a segment beyond it carries a single message
+constexpr std::size_t populate_from = std::size_t{1} << 20;  // messages whose memory is secured before the copy
 // A lock is held for the length of one copy; even an operation that does not wait gives it this long.
 constexpr std::chrono::milliseconds lock_patience{100};
 
@@ -323,7 +323,8 @@ class Consumer {  // lives while the consumers' lock is held
     MULTIPROCESSING_STEP("queue.get.mirrored");
     // The only message of a segment of its own: nobody writes there again, its memory goes back at once.
     if (segment_->capacity * unit > largest_ring) {
-      os::discard(ring_of(*segment_) + memory::page_bytes - ring_at, segment_->capacity * unit + ring_at - memory::page_bytes);
+      os::discard(ring_of(*segment_) + memory::page_bytes - ring_at,
+                  segment_->capacity * unit + ring_at - memory::page_bytes);
     }
   }
 
@@ -420,10 +421,9 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
     return outcome.done == messages.size();
   };
   const auto full = [&] {
-    return header.maxsize != 0 &&
-           static_cast<std::uint32_t>(value(header.puts)) -
-                   static_cast<std::uint32_t>(header.takes.load(std::memory_order_acquire)) >=
-               header.maxsize;
+    return header.maxsize != 0 && static_cast<std::uint32_t>(value(header.puts)) -
+                                          static_cast<std::uint32_t>(header.takes.load(std::memory_order_acquire)) >=
+                                      header.maxsize;
   };
   for (bool refreshed = false;;) {
     const std::size_t before = outcome.done;

@@ -94,11 +94,27 @@ TEST(QueueLagTest, AProducerAsleepFindsTheRoomWhoseConsumerDiedBeforeWakingIt) {
 TEST(QueueLagTest, SleepersLearnOfACloseThatDiedBeforeWakingThem) {
   Watchdog dog{60s};
   const Queue<int> queue;
-  auto got =
-      std::async(std::launch::async, [queue] { return queue.try_get().has_value() ? 1 : queue.get(); });
+  auto got = std::async(std::launch::async, [queue] { return queue.try_get().has_value() ? 1 : queue.get(); });
   testing::wait_for_a_sleeper(header_of(queue).not_empty);
   const Killed closer("lock.before_release", 1, [&] { queue.close(); });
   EXPECT_THROW((void)got.get(), Closed);
+}
+
+// A wake-up makes nothing right, it only makes it fast; so nothing but the event count tells whether it was sent.
+TEST(QueueLagTest, PutGetAndCloseWakeThoseWhoSleep) {
+  const Queue<int> queue(1);
+  channel::QueueHeader& header = header_of(queue);
+  auto sleeper = header.not_empty.prepare();
+  queue.put(1);
+  EXPECT_NE(header.not_empty.prepare(), sleeper);
+  sleeper = header.not_full.prepare();
+  EXPECT_EQ(queue.get(), 1);
+  EXPECT_NE(header.not_full.prepare(), sleeper);
+  const auto consumer = header.not_empty.prepare();
+  const auto producer = header.not_full.prepare();
+  queue.close();
+  EXPECT_NE(header.not_empty.prepare(), consumer);
+  EXPECT_NE(header.not_full.prepare(), producer);
 }
 
 // Looks, finds nothing, is held up while an item comes and the queue is closed: that is not the end yet.
@@ -143,6 +159,23 @@ TEST(QueueLagTest, AProducerDoesNotFollowASegmentThatWasFreedUnderIt) {
   EXPECT_EQ(stranger.try_get(), std::nullopt);
   stranger.put("unharmed");
   EXPECT_EQ(stranger.get(), "unharmed");
+}
+
+// Looks, finds nothing and is held up, while an item comes and the segment is given up by the producers.
+TEST(QueueLagTest, AConsumerDoesNotLeaveASegmentThatGotAnItemBeforeItsLink) {
+  Watchdog dog{60s};
+  const Queue<std::string> queue;
+  Child consumer{Child::member, [&] {
+                   os::steps::stop_at("queue.get.tail_read");
+                   MP_REQUIRE(queue.get() == "in the old segment");
+                 }};
+  testing::wait_stopped(consumer);
+  queue.put("in the old segment");
+  queue.put(patterned(1, 2 * more_than_half_a_ring));
+  ASSERT_EQ(testing::chain_length(queue), 2U);
+  consumer.signal(SIGCONT);
+  EXPECT_EQ(consumer.wait(), 0);
+  EXPECT_TRUE(queue.get() == patterned(1, 2 * more_than_half_a_ring));
 }
 
 // The spare segment was stored in the header by a transaction that its death left open: it is nobody's yet.

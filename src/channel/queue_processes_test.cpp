@@ -106,9 +106,8 @@ void exchange(const Queue<Parcel>& queue, int producers, int consumers, int item
       for (const Parcel& parcel : queue) {
         MP_REQUIRE(last.emplace(parcel.producer, -1).first->second < parcel.number);
         last[parcel.producer] = parcel.number;
-        MP_REQUIRE(parcel.content ==
-                   patterned(static_cast<std::uint64_t>(parcel.producer * items + parcel.number),
-                             content_size(parcel.producer, parcel.number)));
+        MP_REQUIRE(parcel.content == patterned(static_cast<std::uint64_t>(parcel.producer * items + parcel.number),
+                                               content_size(parcel.producer, parcel.number)));
         sum.first += 1;
         sum.second += parcel.producer * items + parcel.number;
       }
@@ -218,8 +217,7 @@ TEST(QueueHandleTest, QueuesNestAndAMessageMayHoldMany) {
 TEST(QueueHandleTest, HandlesTravelInBatchesToo) {
   Watchdog dog{60s};
   const Queue<std::optional<Queue<int>>> queue(4);
-  std::vector<std::optional<Queue<int>>> items{std::nullopt, Queue<int>(), std::nullopt, Queue<int>(),
-                                               Queue<int>()};
+  std::vector<std::optional<Queue<int>>> items{std::nullopt, Queue<int>(), std::nullopt, Queue<int>(), Queue<int>()};
   items[1]->put(1);
   items[3]->put(3);
   EXPECT_EQ(queue.put_many(items, 0s), 4U);

@@ -43,8 +43,7 @@ class Model {
   }
 
   void get() {
-    ASSERT_TRUE(queue_.get_nowait() == expected_.front())
-        << "an item of " << expected_.front().size() << " bytes";
+    ASSERT_TRUE(queue_.get_nowait() == expected_.front()) << "an item of " << expected_.front().size() << " bytes";
     expected_.pop_front();
   }
 
@@ -89,8 +88,7 @@ class Model {
 
 TEST(QueueRingTest, RandomItemsAndBatchesComeOutAsTheyWentIn) {
   Watchdog dog{200s};
-  for (const std::size_t largest :
-       {std::size_t{8}, std::size_t{200}, std::size_t{5'000}, std::size_t{70'000}}) {
+  for (const std::size_t largest : {std::size_t{8}, std::size_t{200}, std::size_t{5'000}, std::size_t{70'000}}) {
     SCOPED_TRACE(largest);
     Model model(largest);
     model.play(3'000, 5, largest);    // mostly around an empty ring
@@ -133,6 +131,27 @@ TEST(QueueRingTest, EveryWayToMeetTheEndOfTheRingIsRight) {
         model.drain();
         if (HasFatalFailure()) return;
       }
+    }
+  }
+}
+
+// Head stands `head` units into the ring, and a record of about that size wants the place before it.
+TEST(QueueRingTest, ARecordAtTheBeginningNeverReachesHead) {
+  Watchdog dog{120s};
+  const auto bytes_of = [](std::size_t record_units) { return (record_units - 1) * channel::unit; };
+  for (std::size_t head = 2; head <= 10; ++head) {
+    for (std::size_t record = head - 1; record <= head + 1; ++record) {
+      Model model(head);
+      model.put(bytes_of(head));
+      model.put(bytes_of(4));
+      model.get();
+      model.put(bytes_of(first_ring / channel::unit - head - 4));  // to the very end
+      ASSERT_EQ(testing::chain_length(model.queue()), 1U);
+      model.put(bytes_of(record));
+      model.put(bytes_of(1));
+      model.put(bytes_of(record));
+      model.drain();
+      if (HasFatalFailure()) return;
     }
   }
 }

@@ -27,13 +27,18 @@ namespace multiprocessing::testing {
 
 using Strings = std::vector<std::string>;
 
-inline const std::vector<std::string> all_steps{
-    "queue.put.tail_read",  "queue.put.copied",     "queue.put.committed",  "queue.put.mirrored",
-    "queue.link.allocated", "queue.link.formatted", "queue.link.committed", "queue.link.tail_moved",
-    "queue.get.copied",     "queue.get.committed",  "queue.get.mirrored",   "queue.get.left_segment",
-    "arena.logged",         "arena.changed",        "arena.before_commit",  "arena.committed",
-    "arena.undone",         "event.announced",      "event.changed",        "lock.taken_from_dead_owner",
-    "lock.before_release"};
+inline const std::vector<std::string> all_steps{"queue.put.tail_read",  "queue.put.copied",
+                                                "queue.put.committed",  "queue.put.mirrored",
+                                                "queue.link.allocated", "queue.link.formatted",
+                                                "queue.link.committed", "queue.link.tail_moved",
+                                                "queue.get.tail_read",  "queue.get.looked",
+                                                "queue.get.copied",     "queue.get.committed",
+                                                "queue.get.mirrored",   "queue.get.left_segment",
+                                                "arena.logged",         "arena.changed",
+                                                "arena.before_commit",  "arena.committed",
+                                                "arena.undone",         "event.announced",
+                                                "event.changed",        "lock.taken_from_dead_owner",
+                                                "lock.before_release"};
 
 enum class Item { absent, there, either };
 
@@ -56,8 +61,7 @@ inline Item after_put(const Kill& kill, int commits = 1) {
 // … of the item whose get() was killed there.
 inline Item after_get(const Kill& kill) {
   if (kill.is("queue.get.copied")) return Item::there;
-  if (kill.step.empty() || kill.is("queue.get.committed") || kill.is("queue.get.mirrored"))
-    return Item::absent;
+  if (kill.step.empty() || kill.is("queue.get.committed") || kill.is("queue.get.mirrored")) return Item::absent;
   return Item::either;
 }
 

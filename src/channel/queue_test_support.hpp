@@ -50,8 +50,7 @@ channel::Segment& tail_segment(const Queue<T>& queue) {
 template <class T>
 std::size_t chain_length(const Queue<T>& queue) {
   std::size_t length = 0;
-  for (std::uint64_t at = header_of(queue).head_segment.load(); at != 0; at = segment_at(at).next.load())
-    ++length;
+  for (std::uint64_t at = header_of(queue).head_segment.load(); at != 0; at = segment_at(at).next.load()) ++length;
   return length;
 }
 
@@ -62,10 +61,9 @@ std::size_t owned_runs(const Queue<T>& queue) {
   const memory::Ref ref = ref_of(queue);
   const memory::Arena::Locked locked(arena);
   std::size_t runs = 0;
-  const auto* pages = reinterpret_cast<const memory::PageInfo*>(
-      reinterpret_cast<const char*>(&arena.header()) + arena.header().pages_at);
-  for (std::uint64_t at = arena.object(ref.index()).runs.load(); at != 0; at = pages[at - 1].next.load())
-    ++runs;
+  const auto* pages = reinterpret_cast<const memory::PageInfo*>(reinterpret_cast<const char*>(&arena.header()) +
+                                                                arena.header().pages_at);
+  for (std::uint64_t at = arena.object(ref.index()).runs.load(); at != 0; at = pages[at - 1].next.load()) ++runs;
   return runs;
 }
 

@@ -80,8 +80,7 @@ struct CArrays {
   char f[1];
 };
 static_assert(field_count<CArrays> == 6);
-static_assert(
-    std::is_same_v<fields_of<CArrays>, Types<int[3], int, int[2][3], std::string, Pair[2], char[1]>>);
+static_assert(std::is_same_v<fields_of<CArrays>, Types<int[3], int, int[2][3], std::string, Pair[2], char[1]>>);
 
 struct LongArray {
   int a;
@@ -200,8 +199,7 @@ TEST(Aggregates, OfTheGreatestWidthKeepEveryMember) {
 }
 
 TEST(Aggregates, WithCArraysKeepEveryElement) {
-  const CArrays copy =
-      round_trip(CArrays{{1, 2, 3}, 4, {{5, 6, 7}, {8, 9, 10}}, "text", {{11, 12}, {13, 14}}, {'x'}});
+  const CArrays copy = round_trip(CArrays{{1, 2, 3}, 4, {{5, 6, 7}, {8, 9, 10}}, "text", {{11, 12}, {13, 14}}, {'x'}});
   EXPECT_EQ(copy.a[2], 3);
   EXPECT_EQ(copy.c[1][2], 10);
   EXPECT_EQ(copy.d, "text");

@@ -40,8 +40,7 @@ memory::Ref Decoder::adopt() {
   return memory::Ref::adopt(id);
 }
 
-std::pair<std::uint32_t, bool> SharedWritten::number_of(std::shared_ptr<const void> object,
-                                                        std::type_index type) {
+std::pair<std::uint32_t, bool> SharedWritten::number_of(std::shared_ptr<const void> object, std::type_index type) {
   const auto next = static_cast<std::uint32_t>(numbers_.size() + 1);
   const auto [entry, is_new] = numbers_.try_emplace({object.get(), type}, next);
   if (is_new) alive_.push_back(std::move(object));
@@ -69,21 +68,19 @@ std::shared_ptr<void> SharedRead::find(std::uint32_t number, std::type_index typ
 }
 
 void throw_truncated(std::size_t wanted, std::size_t left) {
-  throw Error("message truncated: " + std::to_string(wanted) + " bytes expected, " + std::to_string(left) +
-              " left");
+  throw Error("message truncated: " + std::to_string(wanted) + " bytes expected, " + std::to_string(left) + " left");
 }
 
 void Reader::throw_truncated_count(std::uint64_t count) const {
-  throw Error("message truncated: " + std::to_string(count) + " elements announced, " +
-              std::to_string(remaining()) + " bytes left");
+  throw Error("message truncated: " + std::to_string(count) + " elements announced, " + std::to_string(remaining()) +
+              " bytes left");
 }
 
 void throw_malformed(const char* what) { throw Error(std::string("message malformed: ") + what); }
 
 void throw_too_deep_to_write() {
-  throw NotSendable(
-      "this value is nested more than " + std::to_string(kMaxDepth) +
-      " levels deep (containers and pointers inside one another); send it flat, in a std::vector");
+  throw NotSendable("this value is nested more than " + std::to_string(kMaxDepth) +
+                    " levels deep (containers and pointers inside one another); send it flat, in a std::vector");
 }
 
 void throw_too_many_weightless() {
@@ -91,9 +88,7 @@ void throw_too_many_weightless() {
                     " elements that take no bytes in a message; send their number instead");
 }
 
-void throw_valueless_variant() {
-  throw NotSendable("a std::variant that is valueless by exception cannot be sent");
-}
+void throw_valueless_variant() { throw NotSendable("a std::variant that is valueless by exception cannot be sent"); }
 
 void rethrow_as_not_sendable(const char* what) { throw NotSendable(what); }
 

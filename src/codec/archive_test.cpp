@@ -224,12 +224,10 @@ namespace {
 
 // ---- What is sendable ----
 
-static_assert(sendable<int> && sendable<bool> && sendable<char32_t> && sendable<long double> &&
-              sendable<Colour>);
+static_assert(sendable<int> && sendable<bool> && sendable<char32_t> && sendable<long double> && sendable<Colour>);
 static_assert(sendable<std::string> && sendable<std::u16string> && sendable<std::filesystem::path>);
 static_assert(sendable<Job> && sendable<Node> && sendable<Empty> && sendable<Constant> && sendable<Tree>);
-static_assert(sendable<Account> && sendable<Split> && sendable<Minimal> && sendable<Outside> &&
-              sendable<Versioned>);
+static_assert(sendable<Account> && sendable<Split> && sendable<Minimal> && sendable<Outside> && sendable<Versioned>);
 static_assert(sendable<std::map<std::string, std::vector<std::optional<Account>>>>);
 static_assert(sendable<std::valarray<double>>);  // by cereal's own header
 static_assert(sendable<decltype([](int x) { return x; })>);
@@ -237,13 +235,10 @@ static_assert(sendable<const int> && sendable<int[3]>);
 
 static_assert(!sendable<int*> && !sendable<int&> && !sendable<void (*)()> && !sendable<std::nullptr_t>);
 static_assert(!sendable<int Point::*> && !sendable<void>);
-static_assert(!sendable<std::string_view> && !sendable<std::span<int>> &&
-              !sendable<std::initializer_list<int>>);
-static_assert(!sendable<std::mutex> && !sendable<std::function<void()>> && !sendable<Locked> &&
-              !sendable<Either>);
+static_assert(!sendable<std::string_view> && !sendable<std::span<int>> && !sendable<std::initializer_list<int>>);
+static_assert(!sendable<std::mutex> && !sendable<std::function<void()>> && !sendable<Locked> && !sendable<Either>);
 static_assert(!sendable<Pointing> && !sendable<Derivative> && !sendable<Unconstructible>);
-static_assert(!sendable<std::vector<int*>> && !sendable<std::map<int, Pointing>> &&
-              !sendable<std::optional<Pointing>>);
+static_assert(!sendable<std::vector<int*>> && !sendable<std::map<int, Pointing>> && !sendable<std::optional<Pointing>>);
 static_assert(!sendable<std::tuple<int, std::string_view>> && !sendable<std::variant<int, char*>>);
 static_assert(!sendable<std::unique_ptr<int[]>> && !sendable<std::unique_ptr<Virtual>>);
 static_assert(!sendable<std::shared_ptr<void>> && !sendable<std::vector<std::unique_ptr<Pointing>>>);
@@ -387,8 +382,7 @@ TEST(RoundTrip, OfUniquePointersCopiesWhatTheyOwn) {
 
 TEST(RoundTrip, OfSharedPointersSharesAgain) {
   const auto shared = std::make_shared<std::string>("once");
-  const std::vector<std::shared_ptr<std::string>> many{shared, nullptr, shared,
-                                                       std::make_shared<std::string>("two")};
+  const std::vector<std::shared_ptr<std::string>> many{shared, nullptr, shared, std::make_shared<std::string>("two")};
   const auto copy = round_trip(many);
   EXPECT_EQ(copy[0], copy[2]);
   EXPECT_EQ(copy[1], nullptr);
@@ -419,13 +413,12 @@ TEST(Format, IsAsItsManualSays) {
     std::vector<std::shared_ptr<int>> shared;
   };
   const auto p = std::make_shared<int>(7);
-  EXPECT_EQ(encoded(Example{258, true, "ab", {p, nullptr, p}}),
-            bytes_of({2, 1,                              // id
-                      1, 1,                              // urgent
-                      2, 0, 0, 0, 0, 0, 0, 0, 'a', 'b',  // name
-                      3, 0, 0, 0, 0, 0, 0, 0,            // shared
-                      1, 0, 0, 0, 7, 0, 0, 0,            // met first
-                      0, 0, 0, 0, 1, 0, 0, 0}));
+  EXPECT_EQ(encoded(Example{258, true, "ab", {p, nullptr, p}}), bytes_of({2, 1,                              // id
+                                                                          1, 1,                              // urgent
+                                                                          2, 0, 0, 0, 0, 0, 0, 0, 'a', 'b',  // name
+                                                                          3, 0, 0, 0, 0, 0, 0, 0,            // shared
+                                                                          1, 0, 0, 0, 7, 0, 0, 0,  // met first
+                                                                          0, 0, 0, 0, 1, 0, 0, 0}));
 }
 
 TEST(Format, OfPaddedStructsCarriesNoPadding) { EXPECT_EQ(encoded(Point{1, 2}).size(), 12U); }
@@ -473,8 +466,7 @@ TEST(Encoder, RefusesMoreElementsThanADecoderAcceptsForNoBytes) {
 TEST(Encoder, RefusesWhatIsNestedTooDeepForADecoder) {
   const auto chain = [](unsigned depth) {
     Node node;
-    for (unsigned i = 0; i < depth; ++i)
-      node.next = std::make_unique<Node>(Node{0, std::move(node.next), {}});
+    for (unsigned i = 0; i < depth; ++i) node.next = std::make_unique<Node>(Node{0, std::move(node.next), {}});
     return node;
   };
   Encoder out;
@@ -550,11 +542,9 @@ TEST(Handles, AreHeldByTheEncoderUntilItIsClearedOrRolledBack) {
 
 // ---- Bulk ----
 
-static_assert(is_bulk<std::string> && is_bulk<std::vector<double>> &&
-              is_bulk<std::vector<std::array<float, 3>>>);
+static_assert(is_bulk<std::string> && is_bulk<std::vector<double>> && is_bulk<std::vector<std::array<float, 3>>>);
 static_assert(is_bulk<std::u16string> && is_bulk<std::vector<std::byte>>);
-static_assert(!is_bulk<std::vector<bool>> && !is_bulk<std::vector<Point>> &&
-              !is_bulk<std::vector<std::string>>);
+static_assert(!is_bulk<std::vector<bool>> && !is_bulk<std::vector<Point>> && !is_bulk<std::vector<std::string>>);
 static_assert(!is_bulk<int> && !is_bulk<std::vector<int*>> && !is_bulk<std::deque<int>>);
 
 template <class T>

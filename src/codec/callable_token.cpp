@@ -62,8 +62,8 @@ void find_build_id(const std::byte* notes, std::size_t size, Module& module) {
     const std::size_t value_at = name_at + align4(header.n_namesz);
     const std::size_t next = value_at + align4(header.n_descsz);
     if (next > size || next < value_at) return;
-    if (header.n_type == NT_GNU_BUILD_ID && header.n_namesz == 4 &&
-        std::memcmp(notes + name_at, "GNU", 4) == 0 && header.n_descsz != 0) {
+    if (header.n_type == NT_GNU_BUILD_ID && header.n_namesz == 4 && std::memcmp(notes + name_at, "GNU", 4) == 0 &&
+        header.n_descsz != 0) {
       module.build_id = notes + value_at;
       module.build_id_size = header.n_descsz < kIdBytes ? header.n_descsz : kIdBytes;
       std::memcpy(module.id.data(), module.build_id, module.build_id_size);
@@ -151,8 +151,7 @@ bool is_loaded(const Module& module) {
   dl_find_object found{};
   if (_dl_find_object(reinterpret_cast<void*>(module.code.front().begin), &found) != 0) return false;
   if (reinterpret_cast<std::uintptr_t>(found.dlfo_map_end) < module.mapped.end) return false;
-  return module.build_id == nullptr ||
-         std::memcmp(module.build_id, module.id.data(), module.build_id_size) == 0;
+  return module.build_id == nullptr || std::memcmp(module.build_id, module.id.data(), module.build_id_size) == 0;
 }
 
 bool has_code_at(const Module& module, std::uintptr_t address) {

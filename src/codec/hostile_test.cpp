@@ -154,13 +154,12 @@ template <class T>
 class Hostile : public ::testing::Test {};
 
 using Kinds = ::testing::Types<
-    int, bool, Flag, std::string, std::u32string, std::filesystem::path, std::vector<bool>,
-    std::vector<double>, std::vector<std::string>, std::deque<Point>, std::list<std::vector<int>>,
-    std::set<std::string>, std::map<std::string, Job>, std::unordered_map<int, std::string>,
-    std::optional<std::string>, std::variant<std::monostate, int, std::string, Job>,
-    std::tuple<bool, std::bitset<13>, std::complex<float>>, Job, Node, Own, std::vector<Own>,
-    std::shared_ptr<Node>, Cycle, std::vector<std::shared_ptr<std::string>>, std::array<std::string, 3>,
-    std::priority_queue<int>, std::unique_ptr<Shape>, std::shared_ptr<Shape>>;
+    int, bool, Flag, std::string, std::u32string, std::filesystem::path, std::vector<bool>, std::vector<double>,
+    std::vector<std::string>, std::deque<Point>, std::list<std::vector<int>>, std::set<std::string>,
+    std::map<std::string, Job>, std::unordered_map<int, std::string>, std::optional<std::string>,
+    std::variant<std::monostate, int, std::string, Job>, std::tuple<bool, std::bitset<13>, std::complex<float>>, Job,
+    Node, Own, std::vector<Own>, std::shared_ptr<Node>, Cycle, std::vector<std::shared_ptr<std::string>>,
+    std::array<std::string, 3>, std::priority_queue<int>, std::unique_ptr<Shape>, std::shared_ptr<Shape>>;
 
 // A value with something in it.
 template <class T>
@@ -238,9 +237,7 @@ TYPED_TEST(Hostile, DamagedMessagesAreValuesOrErrors) {
     auto damaged = bytes;
     for (auto changes = 1 + random() % 4; changes != 0; --changes) {
       const auto pattern = random() % 4;
-      damaged[random() % damaged.size()] = static_cast<std::byte>(pattern == 0   ? 0xff
-                                                                  : pattern == 1 ? 0
-                                                                                 : random());
+      damaged[random() % damaged.size()] = static_cast<std::byte>(pattern == 0 ? 0xff : pattern == 1 ? 0 : random());
     }
     decodes<TypeParam>(damaged);
   }
@@ -263,8 +260,8 @@ std::vector<std::byte> count_only(std::uint64_t count) {
 }
 
 TEST(HostileCounts, AreNeverBelievedBeyondTheBytes) {
-  for (const std::uint64_t count : {std::uint64_t{1}, std::uint64_t{1} << 20, std::uint64_t{1} << 40,
-                                    std::uint64_t{1} << 61, ~std::uint64_t{0}}) {
+  for (const std::uint64_t count :
+       {std::uint64_t{1}, std::uint64_t{1} << 20, std::uint64_t{1} << 40, std::uint64_t{1} << 61, ~std::uint64_t{0}}) {
     const auto bytes = count_only(count);
     EXPECT_FALSE(decodes<std::string>(bytes));
     EXPECT_FALSE(decodes<std::u32string>(bytes));
@@ -278,8 +275,7 @@ TEST(HostileCounts, AreNeverBelievedBeyondTheBytes) {
 
 TEST(HostileCounts, OfElementsLargerThanTheirBytesReserveNoMoreThanTheBytesJustify) {
   auto bytes = count_only(1'000'000);
-  bytes.resize(sizeof(std::uint64_t) + 2 * 1'000'000,
-               std::byte{2});  // not an optional: an error at the first element
+  bytes.resize(sizeof(std::uint64_t) + 2 * 1'000'000, std::byte{2});  // not an optional: an error at the first element
   EXPECT_FALSE(decodes<std::vector<Wide>>(bytes));
 }
 

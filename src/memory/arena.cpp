@@ -42,8 +42,6 @@ void after_raw_fork() {
 
 thread_local bool Arena::forking = false;
 
-
-
 Arena& Arena::make() {
   std::lock_guard lock(making);
   if (Arena* made = if_made()) return *made;

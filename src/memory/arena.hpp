@@ -57,7 +57,7 @@ class Arena {
   // --- this process (private memory) ---
   std::mutex gate;
   MemberId self = 0;
-  bool guest = false;            // made by somebody else's fork(): `self` is the parent's, touch nothing of it
+  bool guest = false;                // made by somebody else's fork(): `self` is the parent's, touch nothing of it
   static thread_local bool forking;  // this thread is in fork_member(): the child will be a member, not a guest
   std::atomic<std::uint32_t>* counts = nullptr;  // Refs of this process, by object index
 

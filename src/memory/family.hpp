@@ -41,13 +41,13 @@ void reap_made_by(MemberId maker) noexcept;
 // Reaps members whose guardians are dead too.  Runs by itself when slots run short.
 void collect_orphans() noexcept;
 
-[[nodiscard]] MemberId self();         // this process's slot; makes the arena on first use
-[[nodiscard]] pid_t family_root();     // pid of the member that made the arena
+[[nodiscard]] MemberId self();      // this process's slot; makes the arena on first use
+[[nodiscard]] pid_t family_root();  // pid of the member that made the arena
 
-struct Stats {                         // a snapshot for tests and reports
-  std::size_t members = 0;             // slots in use
-  std::size_t objects = 0;             // objects alive
-  std::size_t heap_bytes = 0;          // bytes of heap in use by objects and their blocks
+struct Stats {                 // a snapshot for tests and reports
+  std::size_t members = 0;     // slots in use
+  std::size_t objects = 0;     // objects alive
+  std::size_t heap_bytes = 0;  // bytes of heap in use by objects and their blocks
 };
 [[nodiscard]] Stats stats();
 

@@ -108,9 +108,7 @@ void without_an_arena(Call call, int error, int pass, std::string_view text) {
 TEST(MakingTheArena, ReportsThatNoMemoryFileIsToBeHad) {
   without_an_arena(Call::memfd_create, EMFILE, 0, "memfd_create 'arena': Too many open files");
 }
-TEST(MakingTheArena, ReportsThatItCannotGiveItASize) {
-  without_an_arena(Call::ftruncate, EFBIG, 0, "ulimit -f");
-}
+TEST(MakingTheArena, ReportsThatItCannotGiveItASize) { without_an_arena(Call::ftruncate, EFBIG, 0, "ulimit -f"); }
 TEST(MakingTheArena, ReportsThatThereIsNoAddressSpace) { without_an_arena(Call::mmap, ENOMEM, 0, "ulimit -v"); }
 
 TEST(MakingTheArena, ReportsThatThereIsNoRoomForTheHandleCounts) {
@@ -206,8 +204,9 @@ TEST(OutOfMemory, IsAnErrorThatChangesNothing) {
     const memory::Stats before = memory::stats();
     require_error(ENOMEM, "allocate", [] { Ref::create(Kind::block, std::size_t{1} << 60); });
     require_error(ENOMEM, "allocate", [] { Ref::create(Kind::block, ~std::size_t{0}); });
-    require_error(ENOMEM, "allocate",
-                  [&] { memory::allocate_run(kept, *static_cast<memory::Word*>(kept.address()), std::size_t{1} << 60); });
+    require_error(ENOMEM, "allocate", [&] {
+      memory::allocate_run(kept, *static_cast<memory::Word*>(kept.address()), std::size_t{1} << 60);
+    });
     MP_REQUIRE(memory::stats().objects == before.objects && memory::stats().heap_bytes == before.heap_bytes);
     require_that_all_works();
   });

@@ -55,9 +55,9 @@ struct ArenaHeader {
   std::uint64_t heap_at;
   std::uint64_t root_pid;
   alignas(64) sync::RobustLock lock;
-  alignas(64) Word members_end;          // slots at and above this were never used
-  Word objects_end;                      // the same for objects
-  Word free_object;                      // index + 1
+  alignas(64) Word members_end;  // slots at and above this were never used
+  Word objects_end;              // the same for objects
+  Word free_object;              // index + 1
   Word objects_alive;
   Word heap_used;                        // bytes in slabs and runs that are taken
   std::array<Word, orders> free_runs;    // page + 1, by order
@@ -69,13 +69,13 @@ enum class MemberState : std::uint64_t { free, starting, alive };
 
 struct MemberSlot {
   Word state;
-  Word incarnation;  // counts uses of the slot
-  Word pid;          // 0 while starting
-  Word born_from;    // the process started between these two, in clock ticks since boot:
-  Word born_until;   //   (pid, start) is never reused, a bare pid is
-  Word maker;        // the member that forks it: id << 32 | incarnation
-  Word guardian;     // the member whose duty it is to reap it: the same form
-  Word limbo;        // offset of a run that this member is giving back
+  Word incarnation;                 // counts uses of the slot
+  Word pid;                         // 0 while starting
+  Word born_from;                   // the process started between these two, in clock ticks since boot:
+  Word born_until;                  //   (pid, start) is never reused, a bare pid is
+  Word maker;                       // the member that forks it: id << 32 | incarnation
+  Word guardian;                    // the member whose duty it is to reap it: the same form
+  Word limbo;                       // offset of a run that this member is giving back
   std::atomic<std::uint32_t> gate;  // the child passes when it is 1; 2: the start failed, end
 };
 
@@ -104,10 +104,10 @@ enum class PageState : std::uint64_t { other, free_run, taken_run, slab };
 
 // `other`: inside a run or slab, or never used.
 struct PageInfo {
-  Word state;    // PageState | order or class << 8
-  Word next;     // free_run: list of its order.  slab: list of its class.  taken_run: the owner's list.  (page + 1)
+  Word state;  // PageState | order or class << 8
+  Word next;   // free_run: list of its order.  slab: list of its class.  taken_run: the owner's list.  (page + 1)
   Word previous;
-  Word bitmap;   // slab: free blocks.  taken_run: owner's object index + 1
+  Word bitmap;  // slab: free blocks.  taken_run: owner's object index + 1
 };
 static_assert(sizeof(PageInfo) == 32);
 

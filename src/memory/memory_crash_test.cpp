@@ -29,9 +29,8 @@ using testing::Child;
 using testing::dies_at;
 using testing::Watchdog;
 
-constexpr std::array steps{"arena.logged",       "arena.changed",          "arena.before_commit",
-                           "arena.committed",    "arena.undone",           "lock.before_release",
-                           "lock.taken_from_dead_owner"};
+constexpr std::array steps{"arena.logged", "arena.changed",       "arena.before_commit",       "arena.committed",
+                           "arena.undone", "lock.before_release", "lock.taken_from_dead_owner"};
 constexpr std::size_t large = 40'000;        // a run of 16 pages
 constexpr std::uint32_t everything = 1'000;  // a position that all cargo here has passed
 
@@ -52,9 +51,7 @@ Scene* scene = nullptr;
 
 // Memory that was written to must come back as zeros.
 void scribble(const Ref& object, std::size_t bytes) { std::memset(object.address(), 0xa5, bytes); }
-void scribble_run(Word& where) {
-  std::memset(Arena::get().at(where.load(), 1), 0xa5, run_bytes(where.load()));
-}
+void scribble_run(Word& where) { std::memset(Arena::get().at(where.load(), 1), 0xa5, run_bytes(where.load())); }
 
 Ref make(std::size_t bytes) {
   Ref made = Ref::create(Kind::queue, bytes);
@@ -92,7 +89,7 @@ using Action = std::function<void()>;
 
 struct Operation {
   const char* name;
-  std::function<Action()> prepare;       // in the child; what it returns is killed in the middle
+  std::function<Action()> prepare;  // in the child; what it returns is killed in the middle
   Child::Making making = Child::member;
   friend void PrintTo(const Operation& operation, std::ostream* out) { *out << operation.name; }
 };

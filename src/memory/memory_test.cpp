@@ -1,9 +1,9 @@
 // What objects, the heap and the family promise while nobody dies in the middle (deaths: memory_crash_test.cpp).
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -62,7 +62,8 @@ bool is_zero(const Ref& object, std::size_t bytes) {
 TEST_F(Objects, AreZeroedAndApartFromEachOtherWhateverTheirSize) {
   for (int round = 0; round < 3; ++round) {
     std::vector<std::pair<Ref, std::size_t>> made;
-    for (const std::size_t bytes : {0, 1, 63, 64, 65, 128, 1'000, 2'047, 2'048, 2'049, 4'096, 4'097, 100'000, 5'000'000}) {
+    for (const std::size_t bytes :
+         {0, 1, 63, 64, 65, 128, 1'000, 2'047, 2'048, 2'049, 4'096, 4'097, 100'000, 5'000'000}) {
       made.emplace_back(Ref::create(Kind::block, bytes), bytes);
       EXPECT_TRUE(is_zero(made.back().first, bytes)) << bytes;
       std::memset(made.back().first.address(), static_cast<int>(made.size()), bytes);
@@ -256,7 +257,8 @@ TEST_F(Family, ADeadChildLetsGoOfAll) {
   for (int i = 0; i < 20; ++i) {
     Child child{Child::member, [] {
                   static std::vector<Ref> mine;
-                  for (int n = 0; n < 50; ++n) mine.push_back(Ref::create(Kind::block, static_cast<std::size_t>(n * 500)));
+                  for (int n = 0; n < 50; ++n)
+                    mine.push_back(Ref::create(Kind::block, static_cast<std::size_t>(n * 500)));
                   ::kill(::getpid(), SIGKILL);
                 }};
     EXPECT_EQ(child.wait(), -SIGKILL);
@@ -476,8 +478,8 @@ TEST(HeapTest, ScribbledOffsetsAreErrors) {
   Transaction change(small.header());
   const std::uint64_t run = heap.allocate_run(change, 2 * page_bytes);
   const std::uint64_t block = heap.allocate_block(change, 100);
-  const std::array<std::uint64_t, 8> bad_runs{0, 1, run + 1, run + page_bytes, block, block + 64, ~std::uint64_t{0},
-                                              small.header().bytes};
+  const std::array<std::uint64_t, 8> bad_runs{0,     1,          run + 1,           run + page_bytes,
+                                              block, block + 64, ~std::uint64_t{0}, small.header().bytes};
   for (const std::uint64_t bad : bad_runs) {
     EXPECT_THROW(heap.free_run(change, bad), Error) << bad;
     EXPECT_THROW(static_cast<void>(heap.run_bytes(bad)), Error) << bad;

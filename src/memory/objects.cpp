@@ -80,8 +80,8 @@ bool take_hold_away(Arena& arena, MemberId member, std::uint32_t index) {
   if (!holds(arena, member, index)) return false;
   Transaction change(arena.header());
   const bool was_dying = is(entry.state, ObjectState::dying);
-  const bool last =
-      was_dying || (is(entry.state, ObjectState::alive) && value(entry.pins) == 0 && !held_by_another(arena, member, index));
+  const bool last = was_dying || (is(entry.state, ObjectState::alive) && value(entry.pins) == 0 &&
+                                  !held_by_another(arena, member, index));
   set_hold(arena, change, member, index, false);
   if (last) {
     set_hold(arena, change, arena.self, index, true);
@@ -239,9 +239,7 @@ Ref Ref::adopt(std::uint64_t id, Kind kind) {
   return ref;
 }
 
-Kind Ref::kind() const noexcept {
-  return static_cast<Kind>(value(Arena::get().object(index_).identity) & 0xffffffffU);
-}
+Kind Ref::kind() const noexcept { return static_cast<Kind>(value(Arena::get().object(index_).identity) & 0xffffffffU); }
 
 std::size_t Ref::bytes() const noexcept { return value(Arena::get().object(index_).bytes); }
 

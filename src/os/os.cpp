@@ -79,8 +79,7 @@ int futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, Deadlin
   if (const int error = injected(Call::futex_wait)) return -error;
   const AbsoluteTime until(deadline);
   // FUTEX_WAIT_BITSET takes an absolute time; without FUTEX_PRIVATE_FLAG it works across processes.
-  return result(::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, expected, until.get(), nullptr,
-                          FUTEX_BITSET_MATCH_ANY));
+  return result(::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, expected, until.get(), nullptr, FUTEX_BITSET_MATCH_ANY));
 }
 
 int futex_wake(std::atomic<std::uint32_t>& word, int waiters) noexcept {
@@ -110,9 +109,7 @@ int set_size(int fd, std::uint64_t bytes) noexcept {
   return outcome;
 }
 
-int seal_size(int fd) noexcept {
-  return result(::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
-}
+int seal_size(int fd) noexcept { return result(::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)); }
 
 int map_shared(int fd, std::size_t bytes, void** where) noexcept {
   if (const int error = injected(Call::mmap)) return -error;

@@ -34,19 +34,19 @@ int map_shared(int fd, std::size_t bytes, void** where) noexcept;  // guard page
 int map_shared_anonymous(std::size_t bytes, void** where) noexcept;
 int map_private_sparse(std::size_t bytes, void** where) noexcept;
 void unmap(void* where, std::size_t bytes) noexcept;
-void unmap_guarded(void* where, std::size_t bytes) noexcept;       // counterpart of map_shared
-int discard(void* where, std::size_t bytes) noexcept;              // gives shared pages back; they read as zero
-int populate(void* where, std::size_t bytes) noexcept;             // -ENOMEM now instead of SIGBUS later
+void unmap_guarded(void* where, std::size_t bytes) noexcept;  // counterpart of map_shared
+int discard(void* where, std::size_t bytes) noexcept;         // gives shared pages back; they read as zero
+int populate(void* where, std::size_t bytes) noexcept;        // -ENOMEM now instead of SIGBUS later
 std::uint64_t physical_memory() noexcept;
 inline constexpr std::size_t page_bytes = 4096;
 
 // --- processes ----------------------------------------------------------------------------------------------------
-pid_t fork() noexcept;                      // the C library's fork: raw clone leaves stale tids in robust locks
-int pidfd_open(pid_t pid) noexcept;         // CLOEXEC
+pid_t fork() noexcept;               // the C library's fork: raw clone leaves stale tids in robust locks
+int pidfd_open(pid_t pid) noexcept;  // CLOEXEC
 int pidfd_signal(int pidfd, int signal) noexcept;
-struct Ending {                             // how a process ended
-  bool known = false;                       // false: someone else reaped it
-  int status = 0;                           // exit code, or -N: killed by signal N
+struct Ending {        // how a process ended
+  bool known = false;  // false: someone else reaped it
+  int status = 0;      // exit code, or -N: killed by signal N
 };
 // 0 and `ending` filled when the child of this pidfd has ended and was reaped just now; -EAGAIN: it still runs;
 // -ECHILD: someone else reaped it (or SIGCHLD is ignored).  Never blocks.
@@ -58,11 +58,11 @@ int set_parent_death_signal(int signal) noexcept;  // follows the *thread* that 
 int set_subreaper() noexcept;                      // orphans below this process become its children
 // Start time of a process in clock ticks since boot, its state letter in `state`; 0: no such process.
 std::uint64_t start_ticks(pid_t pid, char* state = nullptr) noexcept;
-std::uint64_t boot_ticks_now() noexcept;           // the same clock, now
-int available_cpus() noexcept;                     // affinity and cgroup quota, whichever is smaller; at least 1
+std::uint64_t boot_ticks_now() noexcept;  // the same clock, now
+int available_cpus() noexcept;            // affinity and cgroup quota, whichever is smaller; at least 1
 
 // --- messages between related processes -----------------------------------------------------------------------------
-int message_socketpair(int fds[2]) noexcept;       // SOCK_SEQPACKET, CLOEXEC, non-blocking
+int message_socketpair(int fds[2]) noexcept;                             // SOCK_SEQPACKET, CLOEXEC, non-blocking
 int send_message(int fd, const void* data, std::size_t bytes) noexcept;  // whole or not; -EAGAIN; no SIGPIPE
 int receive_message(int fd, void* data, std::size_t bytes) noexcept;     // 0: the other side is gone; -EAGAIN
 

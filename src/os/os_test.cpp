@@ -1,4 +1,6 @@
 // The contract with the kernel, as the layers above rely on it.
+#include "os/os.hpp"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -11,7 +13,6 @@
 #include <thread>
 
 #include "base/fd.hpp"
-#include "os/os.hpp"
 #include "support/crash.hpp"
 #include "support/shared.hpp"
 #include "support/watchdog.hpp"

@@ -241,8 +241,9 @@ void Core::result_thread() {
     const std::chrono::nanoseconds nap = park ? sync::EventCount::look_again : patience();
     sync::EventCount& events = park ? thread_events_ : control_->doorbell;
     const auto ticket = events.prepare();
-    const bool look_again = park ? !callbacks_.empty() || stop_thread_.load() || (undecided_ != 0 && waiters_.load() == 0)
-                                 : waiters_.load() != 0 || pump();
+    const bool look_again =
+        park ? !callbacks_.empty() || stop_thread_.load() || (undecided_ != 0 && waiters_.load() == 0)
+             : waiters_.load() != 0 || pump();
     if (look_again) continue;
     lock.unlock();
     events.wait(ticket, Deadline::after(nap));

@@ -163,11 +163,11 @@ class Core : public std::enable_shared_from_this<Core> {
   bool ended_ = false;   // they have
   std::exception_ptr broken_;
 
-  std::atomic<int> waiters_{0};         // threads that are Waiting
+  std::atomic<int> waiters_{0};  // threads that are Waiting
   std::atomic<bool> stop_thread_{false};
-  sync::EventCount thread_events_;      // for the result thread while others pump
-  std::mutex end_;                      // one thread ends the processes
-  std::mutex thread_end_;               // one thread joins thread_; not end_: a callback may want that meanwhile
+  sync::EventCount thread_events_;  // for the result thread while others pump
+  std::mutex end_;                  // one thread ends the processes
+  std::mutex thread_end_;           // one thread joins thread_; not end_: a callback may want that meanwhile
   std::thread thread_;
 };
 

@@ -93,7 +93,8 @@ bool Core::drain(std::size_t place) {
   mailbox.result_space.notify();
 
   const Clock::time_point now = Clock::now();
-  const double ns = static_cast<double>((now - worker.busy_since).count()) / static_cast<double>(std::max<std::size_t>(results, 1));
+  const double ns =
+      static_cast<double>((now - worker.busy_since).count()) / static_cast<double>(std::max<std::size_t>(results, 1));
   worker.ns_per_task = worker.ns_per_task == 0 ? ns : 0.5 * (worker.ns_per_task + ns);
   worker.busy_since = now;
   last_used_ = place;
@@ -191,8 +192,8 @@ void Core::bury(std::size_t place) {
   take_back(place);
   const bool was_ready = worker.mailbox->ready.load(std::memory_order_acquire) != 0;
   for (const Sent& sent : worker.sent) {  // one at the most, see take_back()
-    settle(sent.name, std::make_exception_ptr(
-                          WorkerDied(shared.pid.load(), shared.status.load(), sent.name.job->describe(sent.name.task))));
+    settle(sent.name, std::make_exception_ptr(WorkerDied(shared.pid.load(), shared.status.load(),
+                                                         sent.name.job->describe(sent.name.task))));
   }
   worker.sent.clear();
   memory::reap_member(shared.member.load());
@@ -287,7 +288,8 @@ bool Core::give(std::size_t place) {
   } catch (...) {
     error = std::current_exception();
   }
-  const std::span<const std::byte> payload = flags == by_handle ? std::as_bytes(std::span(&block, 1)) : encoder_.bytes();
+  const std::span<const std::byte> payload =
+      flags == by_handle ? std::as_bytes(std::span(&block, 1)) : encoder_.bytes();
   const std::uint64_t oldest = worker.sent.empty() ? worker.write_position : worker.sent.front().position;
   const std::uint64_t bytes = record_bytes(payload.size());
   const std::uint64_t end = pool::place(worker.write_position, bytes) + bytes;
@@ -316,7 +318,7 @@ bool Core::give(std::size_t place) {
   } while (!mailbox.ticket.compare_exchange_weak(word, ticket.word(), std::memory_order_release));  // sync(task)
   mailbox.task_events.notify();
   if (encoder_.bytes().size() > (std::size_t{1} << 20)) encoder_ = codec::Encoder();  // gives its memory back
-  encoder_.clear();  // and its handles
+  encoder_.clear();                                                                   // and its handles
   return true;
 }
 
@@ -326,7 +328,8 @@ void Core::rebalance() {
   for (std::size_t place = 0; place < workers_.size(); ++place) {
     Worker& worker = workers_[place];
     if (worker.sent.size() < 2) continue;
-    const auto expected = std::chrono::nanoseconds(static_cast<std::int64_t>(worker.ns_per_task * static_cast<double>(worker.sent.size())));
+    const auto expected = std::chrono::nanoseconds(
+        static_cast<std::int64_t>(worker.ns_per_task * static_cast<double>(worker.sent.size())));
     if (expected < worth_taking_back && now - worker.busy_since < worth_taking_back) continue;
     take_back(place);
     if (waiting_ != 0) return dispatch();

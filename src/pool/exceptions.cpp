@@ -102,8 +102,7 @@ void rethrow_filesystem(const Portrait& portrait) {
 // derived class of its own, which counts as its base.
 template <class E>
 bool is_exactly(const std::exception& e) {
-  return typeid(e) == typeid(E) ||
-         (dynamic_cast<const std::nested_exception*>(&e) != nullptr && is_a<E>(e));
+  return typeid(e) == typeid(E) || (dynamic_cast<const std::nested_exception*>(&e) != nullptr && is_a<E>(e));
 }
 
 template <class E>

@@ -27,7 +27,9 @@ class PoolExceptions : public ::testing::Test {
   Watchdog dog{120s};
   Pool pool{2};
 
-  ~PoolExceptions() override { EXPECT_EQ(pool.apply([] { return 1; }), 1) << "the pool does not go on"; }
+  ~PoolExceptions() override {
+    EXPECT_EQ(pool.apply([] { return 1; }), 1) << "the pool does not go on";
+  }
 };
 
 // What comes out of the task: the type that was caught, its text, and the RemoteError in it.
@@ -170,10 +172,12 @@ TEST_F(PoolExceptions, AFailedItemFailsTheMapAfterAllOthersRan) {
 }
 
 TEST_F(PoolExceptions, ImapThrowsWhereTheTurnOfTheItemComesAndGoesOn) {
-  auto results = pool.imap([](int n) {
-    if (n == 1) throw std::out_of_range("one");
-    return n;
-  }, std::vector<int>{0, 1, 2});
+  auto results = pool.imap(
+      [](int n) {
+        if (n == 1) throw std::out_of_range("one");
+        return n;
+      },
+      std::vector<int>{0, 1, 2});
   auto it = results.begin();
   EXPECT_EQ(*it, 0);
   EXPECT_THROW(++it, std::out_of_range);

@@ -1,6 +1,5 @@
 // Rows of the fault matrix in which the program itself ends: nothing may be left of its pools.
 #include <gtest/gtest.h>
-
 #include <pty.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -21,7 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Heir;
-using testing::Host;
+using testing::Program;
 using testing::Shared;
 using testing::Signal;
 using testing::Watchdog;
@@ -40,7 +39,7 @@ TEST(PoolHost, Faults13_WhenTheProgramIsKilledBusyAndIdleWorkersEnd) {
   const auto shm = testing::names_in("/dev/shm");
   for (const bool busy : {false, true}) {
     Signal ready;
-    Host host([&] {
+    Program host([&] {
       Pool pool(4);
       auto later = pool.map_async(busy ? testing::sleep_in_task : twice, numbers(8));
       if (!busy) later.wait();
@@ -59,7 +58,7 @@ TEST(PoolHost, Faults13_AlsoWhatTheWorkersHaveStarted) {
   Watchdog dog{60s};
   const Heir heir;
   Signal ready;
-  Host host([&] {
+  Program host([&] {
     Pool pool(2);
     pool.apply([] {
       if (::fork() == 0) {
@@ -95,7 +94,7 @@ TEST(PoolHost, Faults13_KilledAtAnyTimeItLeavesNothing) {
   std::chrono::milliseconds longest{0};
   for (int round = 0; round < 200; ++round) {
     {
-      Host host([&] {
+      Program host([&] {
         for (int i = 0;; ++i) {
           Pool pool(3);
           pool.map(twice, numbers(50), {.chunksize = 1});
@@ -182,10 +181,12 @@ TEST(PoolHost, AProgramThatHandlesCtrlCKeepsItsPool) {
     pool.apply(twice, 1);
     static_cast<void>(::write(1, "ready\n", 6));
     int right = 0;
-    for (const int r : pool.map([](int n) {
-           ::usleep(1000);
-           return n;
-         }, numbers(300), {.chunksize = 1})) {
+    for (const int r : pool.map(
+             [](int n) {
+               ::usleep(1000);
+               return n;
+             },
+             numbers(300), {.chunksize = 1})) {
       right += r >= 0;
     }
     return right == 300 ? 5 : 1;
@@ -200,7 +201,7 @@ TEST(PoolHost, AProgramThatHandlesCtrlCKeepsItsPool) {
 TEST(PoolHost, AnExitWithTasksUnderWayLeavesNothing) {
   Watchdog dog{60s};
   const Heir heir;
-  Host host([] {
+  Program host([] {
     Pool pool(2);
     auto later = pool.map_async(testing::sleep_in_task, numbers(4));
     std::exit(9);

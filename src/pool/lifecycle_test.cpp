@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 using testing::Captured;
 using testing::Death;
 using testing::eventually;
-using testing::Host;
+using testing::Program;
 using testing::Shared;
 using testing::Watchdog;
 
@@ -140,14 +140,19 @@ TEST(PoolEnd, APoolMadeWhileAnExceptionIsOnItsWayStillFinishes) {
       pool.apply_async([] { count->add(1); });
     }
   };
-  EXPECT_THROW({ AtUnwinding guard; throw std::runtime_error("on"); }, std::runtime_error);
+  EXPECT_THROW(
+      {
+        AtUnwinding guard;
+        throw std::runtime_error("on");
+      },
+      std::runtime_error);
   EXPECT_EQ(done.get(), 1);
 }
 
 TEST(PoolEnd, AProgramMayEndWithAPoolThatWasNeverDestroyed) {
   Watchdog dog{60s};
   const testing::Heir heir;
-  Host host([] {
+  Program host([] {
     auto* forgotten = new Pool(2);
     forgotten->apply_async(testing::sleep_in_task, 1);
     return forgotten->apply(twice, 3);
@@ -236,7 +241,7 @@ TEST(PoolFork, AChildThatUsesItsParentsPoolGetsLogicError) {
 TEST(PoolFork, AChildThatDestroysItsCopyDoesTheParentsNoHarm) {
   Watchdog dog{60s};
   Pool pool(2);
-  Host child([&] {
+  Program child([&] {
     { const Pool copy = std::move(pool); }
     return 7;
   });
@@ -258,12 +263,15 @@ TEST(PoolFork, APoolInAProcess) {
 TEST(PoolNested, APoolInATask) {
   Watchdog dog{60s};
   Pool pool(2);
-  EXPECT_EQ(pool.apply([](int n) {
-    Pool inner(2);
-    int sum = 0;
-    for (int r : inner.map(twice, numbers(n))) sum += r;
-    return sum;
-  }, 10), 90);
+  EXPECT_EQ(pool.apply(
+                [](int n) {
+                  Pool inner(2);
+                  int sum = 0;
+                  for (int r : inner.map(twice, numbers(n))) sum += r;
+                  return sum;
+                },
+                10),
+            90);
 }
 
 TEST(PoolNested, AProcessInATask) {
@@ -274,7 +282,8 @@ TEST(PoolNested, AProcessInATask) {
     child.start();
     child.join();
     return child.exitcode().value_or(-1);
-  }), 9);
+  }),
+            9);
 }
 
 TEST(PoolNested, WorkersAreNamedAndHaveTheSupervisorAsParent) {
@@ -293,10 +302,13 @@ TEST(PoolInitializer, RunsOnceInEachWorkerBeforeItsTasks) {
   Watchdog dog{60s};
   Shared<int> count;
   initialized = &count;
-  Pool pool({.processes = 3, .initializer = bind([](int n) {
-               loaded = n;
-               initialized->add(1);
-             }, 5)});
+  Pool pool({.processes = 3,
+             .initializer = bind(
+                 [](int n) {
+                   loaded = n;
+                   initialized->add(1);
+                 },
+                 5)});
   const auto all = pool.map([](int n) { return loaded + n; }, numbers(100), {.chunksize = 1});
   for (int n = 0; n < 100; ++n) EXPECT_EQ(all[static_cast<std::size_t>(n)], n + 5);
   pool.close();

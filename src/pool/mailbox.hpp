@@ -41,9 +41,9 @@ struct Record {
 };
 inline constexpr std::uint32_t skip = 0xffffffffU;
 enum Flags : std::uint32_t {
-  by_handle = 1,   // payload: BlockName
-  failed = 2,      // result: an exception instead of a result
-  not_ready = 4,   // result: the initializer's exception; the worker ends
+  by_handle = 1,  // payload: BlockName
+  failed = 2,     // result: an exception instead of a result
+  not_ready = 4,  // result: the initializer's exception; the worker ends
 };
 struct BlockName {
   std::uint64_t id;
@@ -53,13 +53,13 @@ struct BlockName {
 struct Mailbox {
   // Lines are kept apart by who writes them.
   alignas(64) Word ticket;
-  alignas(64) sync::EventCount task_events;   // for a worker that sleeps
-  std::atomic<std::uint32_t> finish;          // no more tasks: end
-  std::atomic<std::uint32_t> low_water;       // unstarted tasks at which a sleeping host wants to be woken
+  alignas(64) sync::EventCount task_events;  // for a worker that sleeps
+  std::atomic<std::uint32_t> finish;         // no more tasks: end
+  std::atomic<std::uint32_t> low_water;      // unstarted tasks at which a sleeping host wants to be woken
   alignas(64) Word result_tail;
-  std::atomic<std::uint32_t> ready;           // the initializer has run
+  std::atomic<std::uint32_t> ready;  // the initializer has run
   alignas(64) Word result_head;
-  sync::EventCount result_space;              // for a worker whose results found no room
+  sync::EventCount result_space;  // for a worker whose results found no room
   alignas(64) std::byte tasks[ring_bytes];
   std::byte results[ring_bytes];
 };
@@ -107,7 +107,8 @@ inline bool read_record(std::byte* ring, std::uint64_t position, Received& recei
   if (record_at(ring, position).size == skip) position += ring_bytes - position % ring_bytes;
   const Record record = record_at(ring, position);  // copied out before it is checked
   if (record.size > largest_in_ring || record_bytes(record.size) > ring_bytes - position % ring_bytes) return false;
-  received = {record.flags, {ring + position % ring_bytes + sizeof(Record), record.size}, position + record_bytes(record.size)};
+  received = {
+      record.flags, {ring + position % ring_bytes + sizeof(Record), record.size}, position + record_bytes(record.size)};
   return true;
 }
 

@@ -28,9 +28,7 @@ std::string death_text(pid_t pid, int status, const std::string& task) {
 WorkerDied::WorkerDied(pid_t pid, int status, std::string task)
     : Error(death_text(pid, status, task)), pid_(pid), status_(status), task_(std::move(task)) {}
 
-std::optional<int> WorkerDied::signal() const noexcept {
-  return status_ < 0 ? std::optional(-status_) : std::nullopt;
-}
+std::optional<int> WorkerDied::signal() const noexcept { return status_ < 0 ? std::optional(-status_) : std::nullopt; }
 
 std::optional<int> WorkerDied::exit_code() const noexcept {
   return status_ >= 0 ? std::optional(status_) : std::nullopt;

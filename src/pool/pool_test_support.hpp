@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <set>
 #include <string>
 #include <thread>
@@ -68,6 +69,24 @@ class Heir {
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
   }
 };
+
+// A program whose exceptions are an exit code, and no business of the test framework's copy in it.
+struct Program : Host {
+  template <class F>
+  explicit Program(F main)
+      : Host([&main] {
+          try {
+            return static_cast<int>(main());
+          } catch (const std::exception& e) {
+            std::fprintf(stderr, "the program ended with %s\n", e.what());
+            return 77;
+          }
+        }) {}
+};
+
+// UBSan looks at objects through a pipe, and takes them for damaged when there is no descriptor for one.
+extern "C" [[gnu::weak]] void __ubsan_handle_dynamic_type_cache_miss_abort();
+inline bool built_with_ubsan() { return &__ubsan_handle_dynamic_type_cache_miss_abort != nullptr; }
 
 // A task that ends only with its worker.
 inline int sleep_in_task(int) {

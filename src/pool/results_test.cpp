@@ -128,7 +128,9 @@ TEST_F(PoolResults, OnSuccessGetsTheValueAndOnErrorTheException) {
   std::atomic<int> value{0};
   std::atomic<int> wrong{0};
   std::atomic<bool> error{false};
-  pool.apply_async(twice, 4).on_success([&](int v) { value = v; }).on_error([&](const std::exception_ptr&) { ++wrong; });
+  pool.apply_async(twice, 4).on_success([&](int v) { value = v; }).on_error([&](const std::exception_ptr&) {
+    ++wrong;
+  });
   pool.apply_async(fails, 4).on_success([&](int) { ++wrong; }).on_error([&](const std::exception_ptr& e) {
     try {
       std::rethrow_exception(e);
@@ -194,7 +196,8 @@ TEST_F(PoolResults, AnExceptionInACallbackIsReportedAndGoesNoFurther) {
 
 TEST_F(PoolResults, ACallbackMayUseThePool) {
   std::atomic<int> value{0};
-  pool.apply_async(twice, 1).on_success([&](int v) { value = pool.apply(twice, v) + pool.apply_async(twice, v).get(); });
+  pool.apply_async(twice, 1).on_success(
+      [&](int v) { value = pool.apply(twice, v) + pool.apply_async(twice, v).get(); });
   EXPECT_TRUE(eventually([&] { return value == 8; }));
 }
 

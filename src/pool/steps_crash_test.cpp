@@ -1,7 +1,6 @@
 // A worker, or the supervisor, is killed at every named step of the pool's protocols; the verdicts are those of the
 // table in mailbox.hpp.
 #include <gtest/gtest.h>
-
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -9,8 +8,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdio>
-#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -27,21 +24,8 @@ namespace {
 using namespace std::chrono_literals;
 using testing::Death;
 using testing::Heir;
+using testing::Program;
 using testing::Watchdog;
-
-// A program whose exceptions are an exit code, and no business of the test framework's copy in it.
-struct Host : testing::Host {
-  template <class F>
-  explicit Host(F main)
-      : testing::Host([&main] {
-          try {
-            return main();
-          } catch (const std::exception& e) {
-            std::fprintf(stderr, "the program ended with %s\n", e.what());
-            return 77;
-          }
-        }) {}
-};
 
 // How often each task has run.  In memory of its own, inherited by the workers.
 constexpr int tasks = 40;
@@ -179,7 +163,8 @@ TEST_F(PoolSteps, LargeResultsObeyTheSameTable) {
       Pool pool({.processes = 1, .initializer = arm_the_first(step, 3)});
       std::vector<AsyncResult<std::string>> calls;
       for (int n = 0; n < 10; ++n) {
-        calls.push_back(pool.apply_async([](int size) { return std::string(static_cast<std::size_t>(size), 'x'); }, 100'000 + n));
+        calls.push_back(
+            pool.apply_async([](int size) { return std::string(static_cast<std::size_t>(size), 'x'); }, 100'000 + n));
       }
       int deaths = 0;
       for (int n = 0; n < 10; ++n) {
@@ -214,8 +199,9 @@ TEST_F(PoolSteps, KilledAtAStepOfTheLayersBelowEachTaskStillHasOneVerdict) {
 TEST_F(PoolSteps, ASupervisorKilledWhileItForksLeavesNoPoolAndNoProcess) {
   const Heir heir;
   for (int nth = 1; nth <= 3; ++nth) {
-    Host host([nth] {
-      os::steps::kill_at("pool.supervisor.forked", nth);  // inherited by the supervisor, which is alone in passing it
+    Program host([nth] {
+      os::steps::kill_at("pool.supervisor.forked",
+                         nth);  // inherited by the supervisor, which is alone in passing it
       try {
         Pool pool(3);
         return 1;
@@ -231,7 +217,7 @@ TEST_F(PoolSteps, ASupervisorKilledWhileItForksLeavesNoPoolAndNoProcess) {
 
 TEST_F(PoolSteps, ASupervisorKilledWithAWorkerReapedBreaksThePool) {
   const Heir heir;
-  Host host([] {
+  Program host([] {
     os::steps::kill_at("pool.supervisor.reaped");
     Pool pool(2);
     os::steps::clear();
@@ -250,7 +236,7 @@ TEST_F(PoolSteps, ASupervisorKilledAtAStepOfForkingLeavesNothing) {
   const Heir heir;
   for (const char* step : {"member.slot_taken", "member.forked", "member.before_gate", "arena.changed"}) {
     for (int nth = 2; nth <= 4; ++nth) {  // 1 is the fork of the supervisor itself, by the host
-      Host host([step, nth] {
+      Program host([step, nth] {
         os::steps::kill_at(step, nth);
         try {
           Pool pool(3);
@@ -280,7 +266,7 @@ std::size_t own_members() {
 TEST_F(PoolSteps, Faults26_OutOfProcessesIsAClearErrorAndNothingHalfMade) {
   const Heir heir;
   for (int pass = 0; pass <= 3; ++pass) {
-    Host host([pass] {
+    Program host([pass] {
       const std::size_t members = own_members();
       os::faults::fail(os::Call::fork, EAGAIN, pass, 100);
       try {
@@ -304,7 +290,7 @@ TEST_F(PoolSteps, AnyCallOfTheSystemThatFailsAtTheStartIsAnErrorAndLeavesNothing
   using os::Call;
   for (const Call call : {Call::mmap, Call::socketpair, Call::pidfd_open, Call::fork}) {
     for (int pass = 0; pass < 6; ++pass) {
-      Host host([call, pass] {
+      Program host([call, pass] {
         const std::size_t members = own_members();
         const std::size_t fds = testing::names_in("/proc/self/fd").size();
         os::faults::fail(call, ENOMEM, pass, 1);

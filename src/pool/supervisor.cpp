@@ -1,12 +1,12 @@
 #include "pool/supervisor.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
-#include <fcntl.h>
 #include <string>
 
 #include "multiprocessing/errors.hpp"
@@ -82,7 +82,8 @@ class Supervisor {
       const Place& shared = plan_.control->places[place];
       const PlaceState state = shared.state.load(std::memory_order_acquire);
       if (state == PlaceState::vacant && !finishing_) refill(place);
-      if (state == PlaceState::running && shared.damaged.load(std::memory_order_relaxed) != 0 && workers_[place].pidfd) {
+      if (state == PlaceState::running && shared.damaged.load(std::memory_order_relaxed) != 0 &&
+          workers_[place].pidfd) {
         os::pidfd_signal(workers_[place].pidfd.get(), SIGKILL);
       }
     }

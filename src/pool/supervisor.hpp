@@ -30,11 +30,11 @@ namespace multiprocessing::pool {
 struct SupervisorPlan {
   Control* control;
   std::vector<Mailbox*> mailboxes;
-  base::Fd bell;                      // our end of the socket pair: a message, look at control
-  base::Fd host;                      // pidfd
-  memory::MemberId host_member;       // guardian of the workers
+  base::Fd bell;                 // our end of the socket pair: a message, look at control
+  base::Fd host;                 // pidfd
+  memory::MemberId host_member;  // guardian of the workers
   std::function<void()> initializer;
-  unsigned first_worker_number;       // of names: ForkPoolWorker-N
+  unsigned first_worker_number;  // of names: ForkPoolWorker-N
 };
 
 // Never returns.

@@ -78,11 +78,14 @@ TEST_F(PoolValues, ParametersByReferenceAreOfTheWorkersOwnCopy) {
 }
 
 TEST_F(PoolValues, AResultByReferenceArrivesAsAValue) {
-  EXPECT_EQ(pool.apply([](int x) -> int& {
-    static int kept;
-    kept = x * 2;
-    return kept;
-  }, 4), 8);
+  EXPECT_EQ(pool.apply(
+                [](int x) -> int& {
+                  static int kept;
+                  kept = x * 2;
+                  return kept;
+                },
+                4),
+            8);
 }
 
 TEST_F(PoolValues, ArgumentsAreConvertedToTheParameters) {
@@ -122,10 +125,12 @@ TEST_F(PoolValues, FiftyMegabytesTravelBothWaysAndTheirMemoryIsGivenBack) {
   const std::size_t before = memory::stats().heap_bytes;
   {
     const std::vector<char> big(50 * mib, 'x');
-    const std::vector<char> back = pool.apply([](std::vector<char> v) {
-      v.back() = 'y';
-      return v;
-    }, big);
+    const std::vector<char> back = pool.apply(
+        [](std::vector<char> v) {
+          v.back() = 'y';
+          return v;
+        },
+        big);
     EXPECT_EQ(back.size(), 50 * mib);
     EXPECT_EQ(back.front(), 'x');
     EXPECT_EQ(back.back(), 'y');
@@ -186,10 +191,13 @@ TEST_F(PoolValues, AQueueThatNobodyNamesAnyMoreIsFreed) {
 
 TEST_F(PoolValues, AHandleSurvivesTheDeathOfTheWorkerThatWasToTakeIt) {
   const Queue<int> queue;
-  EXPECT_THROW(pool.apply([](Queue<int> q) {
-    q.put(5);
-    ::_exit(1);
-  }, queue), WorkerDied);
+  EXPECT_THROW(pool.apply(
+                   [](Queue<int> q) {
+                     q.put(5);
+                     ::_exit(1);
+                   },
+                   queue),
+               WorkerDied);
   EXPECT_EQ(queue.get(), 5);
 }
 

@@ -80,7 +80,8 @@ class Worker {
       task_position_ = task.next;
       const Block block(task);  // keeps what the payload lies in
       codec::Decoder in(block.bytes());
-      const auto run = reinterpret_cast<codec::Trampoline>(const_cast<void*>(codec::code_of(codec::decode<codec::Token>(in))));
+      const auto run =
+          reinterpret_cast<codec::Trampoline>(const_cast<void*>(codec::code_of(codec::decode<codec::Token>(in))));
       run(in, result_);
       return 0;
     } catch (abi::__forced_unwind&) {

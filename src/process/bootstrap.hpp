@@ -3,12 +3,10 @@
 //  died …                              what the others see
 //  parent, before fork_member          nothing has happened
 //  parent, in fork_member              the child waits at its gate, sees that the parent is gone and ends
-//  parent, after it                    a started child whose parent died: a daemon ends, another runs to its
-//  end child, anywhere                     pidfd readable, exit code -9; join() returns, its memory is given
-//  back
+//  parent, after it                    a started child whose parent died: a daemon ends, another runs to its end
+//  child, anywhere                     pidfd readable, exit code -9; join() returns, its memory is given back
 //
-// Steps: process.child.forked, .entered, .ready, .finished, .flushed; process.start.planned, .forked,
-// .registered.
+// Steps: process.child.forked, .entered, .ready, .finished, .flushed; process.start.planned, .forked, .registered.
 #pragma once
 
 #include <sys/types.h>
@@ -24,8 +22,8 @@ class Process;
 
 namespace multiprocessing::process_ {
 
-// All that a child needs to begin, made by its parent before the fork: the child allocates nothing until its
-// target runs.
+// All that a child needs to begin, made by its parent before the fork: the child allocates nothing until its target
+// runs.
 struct ChildPlan {
   explicit ChildPlan(const Child& child);
 
@@ -38,16 +36,15 @@ struct ChildPlan {
 // In the child: takes up its identity, binds it to its parent if it is a daemon, sees to its end.
 void enter_child(ChildPlan& plan);
 
-// Ends a child: waits for its own children, writes out what the standard streams hold, and is gone without
-// any of the exit handlers and static destructors that it inherited.
+// Ends a child: waits for its own children, writes out what the standard streams hold, and is gone without any of the
+// exit handlers and static destructors that it inherited.
 [[noreturn]] void leave_child(int status);
 
 // The whole of it.
 [[noreturn]] void run_child(ChildPlan& plan, Child& record, Process& process);
 
-// What the C library and the standard streams hold back for stdout and stderr, and nothing else:
-// fflush(nullptr) would wait for any FILE that another thread is reading from.  Before a fork, lest it be
-// written twice.
+// What the C library and the standard streams hold back for stdout and stderr, and nothing else: fflush(nullptr) would
+// wait for any FILE that another thread is reading from.  Before a fork, lest it be written twice.
 void flush_standard_streams() noexcept;
 
 // Lets this process wait for its children when it ends.  Once is enough; more do no harm.

@@ -43,8 +43,8 @@ void Child::becomes_this_process() noexcept {
 
 void Child::require_parent(const char* what) const {
   if (was_made_here()) return;
-  throw std::logic_error(std::string("mp::Process: can only ") + what + " a child of this process; '" +
-                         name_ + "' was started by process " + std::to_string(owner_));
+  throw std::logic_error(std::string("mp::Process: can only ") + what + " a child of this process; '" + name_ +
+                         "' was started by process " + std::to_string(owner_));
 }
 
 bool Child::is_alive() {
@@ -104,8 +104,7 @@ int Child::sentinel() {
   if (is_this_process()) {
     if (pidfd_ < 0) outcome = os::pidfd_open(pid_);
   } else if (reap_locked() && pidfd_ < 0) {
-    outcome =
-        ::eventfd(1, EFD_CLOEXEC);  // ended, and the pidfd is lost: something that polls readable for ever
+    outcome = ::eventfd(1, EFD_CLOEXEC);  // ended, and the pidfd is lost: something that polls readable for ever
     if (outcome < 0) outcome = -errno;
   } else {
     outcome = pidfd_;

@@ -6,16 +6,13 @@
 // Hence: signals go through the pidfd only, and a child is reaped in exactly one place, reap_locked().
 //
 // Three more, which a host program can cause:
-//   - It reaps with waitpid(-1), or ignores SIGCHLD: waitid says ECHILD.  The end is known then, its code is
-//   not.
-//   - It closes all its descriptors: the pidfd is gone (EBADF), or its number is another file.  waitid
-//   refuses what is
-//     no pidfd, so every wait begins with an attempt to reap, and a lost pidfd is opened again by pid, which
-//     is safe as long as waitid calls the result a child of ours.  When the number has become the pidfd of a
-//     later child of ours the registry tells us (forget_pidfd).  Not covered: a pidfd that the program itself
-//     opened, landing on the very number.
-//   - It forks, and the copy is asked: only the process that started a child may wait for it
-//   (require_parent).
+//   - It reaps with waitpid(-1), or ignores SIGCHLD: waitid says ECHILD.  The end is known then, its code is not.
+//   - It closes all its descriptors: the pidfd is gone (EBADF), or its number is another file.  waitid refuses what is
+//     no pidfd, so every wait begins with an attempt to reap, and a lost pidfd is opened again by pid, which is safe as
+//     long as waitid calls the result a child of ours.  When the number has become the pidfd of a later child of ours
+//     the registry tells us (forget_pidfd).  Not covered: a pidfd that the program itself opened, landing on the very
+//     number.
+//   - It forks, and the copy is asked: only the process that started a child may wait for it (require_parent).
 //     Until that is checked nothing here is locked, because the mutex of a copy may be locked for ever.
 #pragma once
 
@@ -37,16 +34,14 @@ class Child final : public Peer {
   ~Child() override;
 
   // --- before the start: one thread
-  // ------------------------------------------------------------------------------
   [[nodiscard]] bool is_started() const noexcept { return pid_ != 0; }
   [[nodiscard]] bool was_made_here() const noexcept;
   void set_daemon(bool daemon) noexcept { daemon_ = daemon; }
   void set_name(std::string name);
   void has_started(memory::Forked&& forked) noexcept;  // in the parent
-  void becomes_this_process() noexcept;  // in the child: the record is of the process itself now
+  void becomes_this_process() noexcept;                // in the child: the record is of the process itself now
 
   // --- afterwards: any thread
-  // --------------------------------------------------------------------------------------
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] pid_t pid() const noexcept override { return pid_; }

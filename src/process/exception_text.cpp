@@ -14,8 +14,8 @@ constexpr int max_depth = 16;  // of nested exceptions: enough to read, and a ch
 
 std::string demangled(const std::type_info& type) {
   int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> name(
-      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free);
+  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
+                                                         &std::free);
   return status == 0 ? name.get() : type.name();
 }
 

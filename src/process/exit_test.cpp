@@ -77,6 +77,7 @@ TEST(ChildOutput, OfUnsynchronisedStreamsIsWrittenOnceToo) {
 Shared<int>* handler_calls = nullptr;
 
 TEST(ChildEnd, RunsNoExitHandlerOfTheParent) {
+  if (testing::under_tsan) GTEST_SKIP() << "the sanitizer calls exit handlers in an order of its own";
   Watchdog dog{60s};
   Shared<int> calls;
   handler_calls = &calls;
@@ -269,7 +270,7 @@ void start_daemon(F target) {
 
 TEST(ParentKilled, TakesItsDaemonsAlong) {
   Watchdog dog{60s};
-  for (const int signo : {SIGKILL, SIGSEGV, SIGTERM}) {
+  for (const int signo : {SIGKILL, SIGABRT, SIGTERM}) {
     Orphaned family([](auto target) { start_daemon(target); });
     const Death death(family.child());
     family.kill_parent(signo);
@@ -415,6 +416,8 @@ TEST(ParentKilled, AtAnyTimeDuringStartLeavesNoDaemon) {
 // --- FAULTS 28 -----------------------------------------------------------------------------------------------------
 
 TEST(ForkWhileThreadsHoldLocks, NeverHangsAChild) {
+  // The sanitizers' own locks do not survive a fork in a program with threads (the one around fflush, for instance).
+  if (testing::under_asan || testing::under_tsan) GTEST_SKIP() << "a child can hang in a lock of the sanitizer";
   Watchdog dog{120s};
   Host host([] {
     Process watched([] {

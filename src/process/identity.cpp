@@ -15,8 +15,7 @@ Identity& identity() {
   Identity* found = instance.load(std::memory_order_acquire);  // sync(identity-made)
   if (found == nullptr) {
     auto fresh = std::make_unique<Identity>();
-    if (instance.compare_exchange_strong(found, fresh.get(), std::memory_order_acq_rel))
-      found = fresh.release();
+    if (instance.compare_exchange_strong(found, fresh.get(), std::memory_order_acq_rel)) found = fresh.release();
   }
   return *found;
 }

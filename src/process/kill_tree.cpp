@@ -122,8 +122,8 @@ class Tree {
   }
 
   [[nodiscard]] bool all_stopped() const {
-    return is_stopped(root_) && std::all_of(known_.begin(), known_.end(),
-                                            [](const Descendant& one) { return is_stopped(one.pid); });
+    return is_stopped(root_) &&
+           std::all_of(known_.begin(), known_.end(), [](const Descendant& one) { return is_stopped(one.pid); });
   }
 
   void signal_all(int signo) const {
@@ -136,9 +136,8 @@ class Tree {
     char state = 0;
     const std::uint64_t started = os::start_ticks(pid, &state);
     if (started == 0 || state == 'Z' || state == 'X' || pid == ::getpid()) return false;
-    const bool is_known = std::any_of(known_.begin(), known_.end(), [&](const Descendant& one) {
-      return one.pid == pid && one.started == started;
-    });
+    const bool is_known = std::any_of(known_.begin(), known_.end(),
+                                      [&](const Descendant& one) { return one.pid == pid && one.started == started; });
     if (!is_known) {
       known_.push_back({pid, started});
       signal_one(known_.back(), signo);

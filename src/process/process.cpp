@@ -40,8 +40,7 @@ void Process::run() {
 void Process::start() {
   Child& child = usable();
   if (child.is_started())
-    throw std::logic_error("mp::Process: '" + child.name() +
-                           "' was started before; make a new object to run it again");
+    throw std::logic_error("mp::Process: '" + child.name() + "' was started before; make a new object to run it again");
   if (!child.was_made_here())
     throw std::logic_error("mp::Process: '" + child.name() +
                            "' was made by another process; only that one can start it");
@@ -74,8 +73,7 @@ Child& Process::usable() const {
 Child& Process::started(const char* verb) const {
   Child& child = usable();
   if (child.is_started()) return child;
-  throw std::logic_error(std::string("mp::Process: cannot ") + verb + " '" + child.name() +
-                         "' before start()");
+  throw std::logic_error(std::string("mp::Process: cannot ") + verb + " '" + child.name() + "' before start()");
 }
 
 std::string Process::name() const { return usable().name(); }

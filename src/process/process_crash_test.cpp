@@ -61,9 +61,8 @@ TEST_P(ChildKilledAt, IsADeadChildLikeAnyOther) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryStep, ChildKilledAt,
-                         ::testing::Values("member.child_forked", "process.child.forked",
-                                           "process.child.entered", "process.child.finished",
-                                           "process.child.flushed"),
+                         ::testing::Values("member.child_forked", "process.child.forked", "process.child.entered",
+                                           "process.child.finished", "process.child.flushed"),
                          test_name);
 
 // --- the parent dies -----------------------------------------------------------------------------------------------
@@ -125,8 +124,7 @@ TEST_P(ParentKilledAt, LetsANonDaemonRunToItsEndOrNotBeginAtAll) {
 
 INSTANTIATE_TEST_SUITE_P(EveryStep, ParentKilledAt,
                          ::testing::Values("process.start.planned", "member.slot_taken", "member.forked",
-                                           "member.before_gate", "process.start.forked",
-                                           "process.start.registered"),
+                                           "member.before_gate", "process.start.forked", "process.start.registered"),
                          test_name);
 
 TEST(ParentKilledWhileReaping, LeavesAMemberThatIsCollected) {

@@ -52,9 +52,7 @@ TEST(ProcessTarget, IsCalledInTheChildWithItsArguments) {
 TEST(ProcessTarget, GetsAStringLiteralAsString) {
   Watchdog dog{60s};
   EXPECT_EQ(exit_code_of_call(exit_with_size, "child 1"), 7);
-  EXPECT_EQ(
-      exit_code_of_call([](auto text) { ::_exit(std::is_same_v<decltype(text), std::string> ? 9 : 1); }, "x"),
-      9);
+  EXPECT_EQ(exit_code_of_call([](auto text) { ::_exit(std::is_same_v<decltype(text), std::string> ? 9 : 1); }, "x"), 9);
   EXPECT_EQ(exit_code_of_call([](std::string_view text) { ::_exit(text == "view" ? 9 : 1); }, "view"), 9);
 }
 
@@ -564,25 +562,37 @@ TEST(ProcessMisuse, OnlyTheMakerMayStartAProcess) {
             9);
 }
 
+// No descriptor can be opened while this lives.
+class NoDescriptorLeft {
+ public:
+  NoDescriptorLeft() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int lowest_free = ::fcntl(STDERR_FILENO, F_DUPFD, 0);
+    ::close(lowest_free);
+    const rlimit none_left{static_cast<rlim_t>(lowest_free), before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none_left);
+  }
+  ~NoDescriptorLeft() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptorLeft(const NoDescriptorLeft&) = delete;
+  NoDescriptorLeft& operator=(const NoDescriptorLeft&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
 // FAULTS 26
 TEST(ProcessStart, WithoutDescriptorsNamesTheLimitAndCanBeRepeated) {
   Watchdog dog{60s};
   Process process([] { ::_exit(9); });
   exit_code_of_call([] {});  // whatever is opened once is open now
-  rlimit before{};
-  ::getrlimit(RLIMIT_NOFILE, &before);
-  const int lowest_free = ::fcntl(STDERR_FILENO, F_DUPFD, 0);
-  ::close(lowest_free);
-  const rlimit none_left{static_cast<rlim_t>(lowest_free), before.rlim_max};
-  ::setrlimit(RLIMIT_NOFILE, &none_left);
   try {
+    const NoDescriptorLeft limit;
     process.start();
     ADD_FAILURE() << "started without a descriptor";
   } catch (const OsError& error) {
     EXPECT_EQ(error.code(), std::errc::too_many_files_open);
     EXPECT_NE(std::string_view(error.what()).find("ulimit -n"), std::string_view::npos) << error.what();
   }
-  ::setrlimit(RLIMIT_NOFILE, &before);
   EXPECT_FALSE(process.is_alive());
   EXPECT_TRUE(active_children().empty());
   EXPECT_EQ(exit_code_of(process), 9);

@@ -24,6 +24,17 @@
 
 namespace multiprocessing::testing {
 
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool under_asan = true;
+#else
+inline constexpr bool under_asan = false;
+#endif
+#if defined(__has_feature)
+inline constexpr bool under_tsan = __has_feature(thread_sanitizer);
+#else
+inline constexpr bool under_tsan = false;
+#endif
+
 // A T that this process and those it forks from now on have in common.
 template <class T>
 class Shared {

@@ -22,8 +22,7 @@ Registry& Registry::current() {
   Registry* found = instance.load(std::memory_order_acquire);  // sync(registry-made)
   while (found == nullptr || found->owner_ != ::getpid()) {
     std::unique_ptr<Registry> fresh(new Registry(found));
-    if (instance.compare_exchange_strong(found, fresh.get(), std::memory_order_acq_rel))
-      found = fresh.release();
+    if (instance.compare_exchange_strong(found, fresh.get(), std::memory_order_acq_rel)) found = fresh.release();
   }
   return *found;
 }

@@ -18,8 +18,7 @@ namespace multiprocessing::process_ {
 
 class Registry {
  public:
-  using Node =
-      std::list<std::shared_ptr<Child>>;  // of one element: made before the fork, so that adding cannot fail
+  using Node = std::list<std::shared_ptr<Child>>;  // of one element: made before the fork, so that adding cannot fail
 
   static Registry& current();
   // Ends what current() holds if this process has ever asked for it.
@@ -46,8 +45,8 @@ class Registry {
   [[nodiscard]] std::shared_ptr<Child> any();
 
   const pid_t owner_;
-  const Registry* const inherited_;  // never used; keeps it reachable for leak checkers
-  std::mutex mutex_;                 // taken before a child's
+  [[maybe_unused]] const Registry* const inherited_;  // never used; keeps it reachable for leak checkers
+  std::mutex mutex_;                                  // taken before a child's
   std::list<std::shared_ptr<Child>> children_;
 };
 

@@ -28,8 +28,7 @@ bool Relative::join(Deadline deadline) {
     os::wait_ended(fd, deadline);
     os::Ending ending;
     int expected = fd;
-    if (os::reap(fd, ending) == -EBADF)
-      pidfd_.compare_exchange_strong(expected, -1);  // closed by the program
+    if (os::reap(fd, ending) == -EBADF) pidfd_.compare_exchange_strong(expected, -1);  // closed by the program
   }
   return true;
 }
@@ -39,8 +38,7 @@ void Relative::signal(int signo) {
     ::kill(pid_, signo);
   } else if (is_alive()) {
     const int outcome = os::pidfd_signal(sentinel(), signo);
-    if (outcome < 0 && outcome != -ESRCH)
-      base::throw_os_error("pidfd_send_signal", std::to_string(pid_), -outcome);
+    if (outcome < 0 && outcome != -ESRCH) base::throw_os_error("pidfd_send_signal", std::to_string(pid_), -outcome);
   }
 }
 

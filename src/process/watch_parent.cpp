@@ -40,8 +40,7 @@ void* watch(void* argument) {
   int pidfd = os::pidfd_open(parent);
   while (!is_gone(parent)) {
     pollfd end{pidfd, POLLIN, 0};  // a negative descriptor is ignored by poll
-    const auto slice =
-        pidfd < 0 ? os::Deadline::after(std::chrono::milliseconds(100)) : os::Deadline::never();
+    const auto slice = pidfd < 0 ? os::Deadline::after(std::chrono::milliseconds(100)) : os::Deadline::never();
     if (os::poll({&end, 1}, slice) > 0) pidfd = -1;
   }
   die();

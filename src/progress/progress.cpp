@@ -56,13 +56,11 @@ struct ProgressBar::Drawing {
     const std::chrono::duration<double> at = now - start;
     done_rate.observe(static_cast<double>(state.done), at);
     if (state.fraction) work_rate.observe(*state.fraction, at);
-    Moment moment{
-        .label = label, .unit = unit, .state = state, .elapsed = now - start, .rate = done_rate.per_second()};
+    Moment moment{.label = label, .unit = unit, .state = state, .elapsed = now - start, .rate = done_rate.per_second()};
     if (state.fraction) {
       moment.remaining = time_for(1.0 - *state.fraction, work_rate.per_second());
     } else if (state.total) {
-      moment.remaining =
-          time_for(static_cast<double>(*state.total) - static_cast<double>(state.done), moment.rate);
+      moment.remaining = time_for(static_cast<double>(*state.total) - static_cast<double>(state.done), moment.rate);
     }
     return moment;
   }
@@ -123,8 +121,7 @@ void ProgressBar::finish() noexcept try {
   next_draw_ = Clock::time_point::max();
   if (!drawing || drawing->owner != ::getpid()) return;
   const Moment moment = drawing->final_moment(state_, Clock::now());
-  progress_::write_quietly(drawing->fd,
-                           (drawing->redraw ? drawing->on_terminal(moment) : render_plain(moment)) + "\n");
+  progress_::write_quietly(drawing->fd, (drawing->redraw ? drawing->on_terminal(moment) : render_plain(moment)) + "\n");
 } catch (...) {
 }
 

@@ -163,8 +163,7 @@ TEST(Progress, TakesRangesThatCanOnlyBeMoved) {
 
 TEST(Progress, WritesOnePlainLineForAShortLoopIntoAPipe) {
   const Pipe pipe;
-  for ([[maybe_unused]] int i :
-       progress(std::vector<int>(1000), {.label = "working", .fd = pipe.writer.get()})) {
+  for ([[maybe_unused]] int i : progress(std::vector<int>(1000), {.label = "working", .fd = pipe.writer.get()})) {
   }
   const std::string text = pipe.text();
   EXPECT_TRUE(text.starts_with("working 100% 1,000/1,000 [")) << text;
@@ -239,8 +238,7 @@ TEST(Progress, SurvivesAClosedDescriptorAndAClosedPipe) {
 
 TEST(Progress, RedrawsOneLineInPlaceOnATerminal) {
   const PseudoTerminal terminal(40);
-  for ([[maybe_unused]] int i :
-       progress(std::vector<int>(20), {.label = "copying", .fd = terminal.slave.get()})) {
+  for ([[maybe_unused]] int i : progress(std::vector<int>(20), {.label = "copying", .fd = terminal.slave.get()})) {
   }
   const std::string text = terminal.text();
   EXPECT_TRUE(text.starts_with("\rcopying   0% |          | [")) << text;

@@ -46,8 +46,7 @@ std::string counts(const Moment& moment) {
 
 std::string rate(const Moment& moment) {
   if (!moment.rate) return "?/s";
-  return moment.unit == ProgressUnit::bytes ? bytes_per_second(*moment.rate)
-                                            : counts_per_second(*moment.rate);
+  return moment.unit == ProgressUnit::bytes ? bytes_per_second(*moment.rate) : counts_per_second(*moment.rate);
 }
 
 // What may stand behind the bar.
@@ -67,10 +66,7 @@ constexpr Parts kChoices[] = {kAll,
 class Tail {
  public:
   explicit Tail(const Moment& moment)
-      : counts_(counts(moment)),
-        note_(moment.state.note),
-        times_(clock_time(moment.elapsed)),
-        rate_(rate(moment)) {
+      : counts_(counts(moment)), note_(moment.state.note), times_(clock_time(moment.elapsed)), rate_(rate(moment)) {
     if (!fraction_of(moment.state)) return;
     times_.append("<").append(moment.remaining ? clock_time(*moment.remaining) : "--:--");
   }
@@ -136,8 +132,7 @@ std::string render_bar(const Moment& moment, int columns, Charset charset) {
 
 std::string render_plain(const Moment& moment) {
   const std::optional<double> fraction = fraction_of(moment.state);
-  std::string line =
-      with_space(fitted(moment.label, columns_of(moment.label, Charset::ascii), Charset::ascii));
+  std::string line = with_space(fitted(moment.label, columns_of(moment.label, Charset::ascii), Charset::ascii));
   if (fraction) line += percent(*fraction) + " ";
   return line + Tail(moment).of(kAll);
 }

@@ -15,11 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 
 Moment copying_items() {
-  return {.label = "copying",
-          .state = {.done = 12'604, .total = 20'000},
-          .elapsed = 7s,
-          .rate = 1750.3,
-          .remaining = 4s};
+  return {
+      .label = "copying", .state = {.done = 12'604, .total = 20'000}, .elapsed = 7s, .rate = 1750.3, .remaining = 4s};
 }
 
 Moment copying_bytes() {
@@ -125,8 +122,7 @@ TEST(RenderBar, MovesByEighthsOfAColumn) {
 
 TEST(RenderPlain, IsTheSameLineWithoutTheBar) {
   EXPECT_EQ(render_plain(copying_items()), "copying  63% 12,604/20,000 [00:07<00:04, 1,750.3/s]");
-  EXPECT_EQ(render_plain(copying_bytes()),
-            "copying  31% 1.2/4.5 GiB, 12,604 files [00:07<01:04, 182.3 MiB/s]");
+  EXPECT_EQ(render_plain(copying_bytes()), "copying  31% 1.2/4.5 GiB, 12,604 files [00:07<01:04, 182.3 MiB/s]");
   Moment unknown = copying_items();
   unknown.label = "复制";
   unknown.state.total.reset();

@@ -63,8 +63,7 @@ Charset charset_of_environment() {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     std::string value{environment(name)};
     if (value.empty()) continue;
-    std::transform(value.begin(), value.end(), value.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
+    std::transform(value.begin(), value.end(), value.begin(), [](unsigned char c) { return std::tolower(c); });
     const bool utf8 = value.find("utf-8") != std::string::npos || value.find("utf8") != std::string::npos;
     return utf8 ? Charset::utf8 : Charset::ascii;
   }

@@ -11,8 +11,7 @@ namespace {
 std::string fixed(double value, int decimals) {
   std::array<char, 64> buffer;
   const int length = std::snprintf(buffer.data(), buffer.size(), "%.*f", decimals, value);
-  std::string text(buffer.data(),
-                   static_cast<std::size_t>(std::clamp(length, 0, static_cast<int>(buffer.size()) - 1)));
+  std::string text(buffer.data(), static_cast<std::size_t>(std::clamp(length, 0, static_cast<int>(buffer.size()) - 1)));
   std::replace(text.begin(), text.end(), ',', '.');
   return text;
 }
@@ -100,9 +99,7 @@ ByteUnit byte_unit(double scale) {
   return {divisor, kNames[step]};
 }
 
-std::string in_unit(double bytes, ByteUnit unit) {
-  return fixed(bytes / unit.divisor, unit.divisor > 1 ? 1 : 0);
-}
+std::string in_unit(double bytes, ByteUnit unit) { return fixed(bytes / unit.divisor, unit.divisor > 1 ? 1 : 0); }
 
 int columns_of(std::string_view text, Charset charset) {
   int columns = 0;

@@ -107,9 +107,7 @@ TEST(RobustLockCrash, AWaiterMayDieAnytime) {
 
 void expect_events_work(Board& board) {
   board.state = 0;
-  Child waiter{Child::plain, [&] {
-                 board.events.wait_until([&] { return board.state == 1; }, Deadline::never());
-               }};
+  Child waiter{Child::plain, [&] { board.events.wait_until([&] { return board.state == 1; }, Deadline::never()); }};
   board.state = 1;
   board.events.notify();
   EXPECT_EQ(waiter.wait(), 0);
@@ -121,10 +119,7 @@ TEST(EventCountCrash, AWaiterKilledAtItsAnnouncementLeavesOneNeedlessWakeUp) {
   for (int i = 0; i < 20; ++i) {
     EXPECT_TRUE(dies_at(
         "event.announced", 1,
-        [&] {
-          return [&] { board->events.wait_until([] { return false; }, Deadline::never()); };
-        },
-        Child::plain));
+        [&] { return [&] { board->events.wait_until([] { return false; }, Deadline::never()); }; }, Child::plain));
     expect_events_work(*board);
   }
 }

@@ -68,7 +68,8 @@ TEST(RobustLock, TimesOutWhileItIsHeld) {
   Watchdog dog{60s};
   Shared<RobustLock> lock;
   ASSERT_EQ(lock->acquire(), Acquired::normally);
-  for (const Deadline deadline : {Deadline::after(30ms), Deadline::passed(), Deadline::after(0ms), Deadline::after(1ns)}) {
+  for (const Deadline deadline :
+       {Deadline::after(30ms), Deadline::passed(), Deadline::after(0ms), Deadline::after(1ns)}) {
     std::thread([&] {
       EXPECT_EQ(lock->acquire(deadline), Acquired::timed_out);
       EXPECT_TRUE(deadline.is_over());
@@ -194,9 +195,8 @@ TEST(EventCount, WakesAllWhoSleep) {
   Shared<Mailbox> box;
   std::vector<Child> sleepers;
   for (int i = 0; i < 5; ++i) {
-    sleepers.emplace_back(Child::plain, [&] {
-      box->changed.wait_until([&] { return box->letters == 1; }, Deadline::never());
-    });
+    sleepers.emplace_back(Child::plain,
+                          [&] { box->changed.wait_until([&] { return box->letters == 1; }, Deadline::never()); });
   }
   box->letters = 1;
   box->changed.notify();
@@ -206,7 +206,8 @@ TEST(EventCount, WakesAllWhoSleep) {
 TEST(EventCount, KeepsDeadlines) {
   Watchdog dog{60s};
   EventCount events;
-  for (const Deadline deadline : {Deadline::after(30ms), Deadline::after(250ms), Deadline::passed(), Deadline::after(0ms)}) {
+  for (const Deadline deadline :
+       {Deadline::after(30ms), Deadline::after(250ms), Deadline::passed(), Deadline::after(0ms)}) {
     EXPECT_FALSE(events.wait_until([] { return false; }, deadline));
     EXPECT_TRUE(deadline.is_over());
   }

@@ -80,8 +80,7 @@ TEST_F(LayerScan, FindsAPublicHeaderOfAHigherLayer) {
   public_headers_ = {{"b.hpp", "high"}};
   write("include/multiprocessing/b.hpp", "");
   write("src/low/a.cpp", "#include <multiprocessing/b.hpp>\n");
-  EXPECT_EQ(offences(),
-            "src/low/a.cpp:1 of layer low includes multiprocessing/b.hpp of the higher layer high\n");
+  EXPECT_EQ(offences(), "src/low/a.cpp:1 of layer low includes multiprocessing/b.hpp of the higher layer high\n");
 }
 
 TEST_F(LayerScan, FindsAPublicHeaderThatIncludesUpward) {

@@ -65,13 +65,25 @@ class Toiler {
  private:
   void one() {
     switch (me_.random.below(12)) {
-      case 0: case 1: case 2: return make();
-      case 3: case 4: return adopt();
-      case 5: case 6: case 7: return drop();
-      case 8: return run();
-      case 9: return load();
-      case 10: return unload();
-      default: return me_.random.one_in(40) ? fork() : drop();
+      case 0:
+      case 1:
+      case 2:
+        return make();
+      case 3:
+      case 4:
+        return adopt();
+      case 5:
+      case 6:
+      case 7:
+        return drop();
+      case 8:
+        return run();
+      case 9:
+        return load();
+      case 10:
+        return unload();
+      default:
+        return me_.random.one_in(40) ? fork() : drop();
     }
   }
 
@@ -134,7 +146,9 @@ class Toiler {
     memory::load_cargo(carrier(), std::span(mine_).subspan(first, count), board_.position.fetch_add(1));
   }
 
-  void unload() { memory::drop_cargo(carrier(), board_.position.load() - static_cast<std::uint32_t>(me_.random.below(50))); }
+  void unload() {
+    memory::drop_cargo(carrier(), board_.position.load() - static_cast<std::uint32_t>(me_.random.below(50)));
+  }
 
   // The child may outlive us: then it and its slot are orphans.
   void fork() {

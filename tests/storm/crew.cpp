@@ -93,7 +93,8 @@ void Crew::start(int position) {
 }
 
 bool Crew::storm(std::uint64_t kills, const std::function<void(int position)>& died) {
-  const std::uint64_t limit = std::min<std::uint64_t>(report_.kills + kills, static_cast<std::uint64_t>(settings_.kills));
+  const std::uint64_t limit =
+      std::min<std::uint64_t>(report_.kills + kills, static_cast<std::uint64_t>(settings_.kills));
   while (report_.kills < limit && Clock::now() < end_) {
     ::alarm(static_cast<unsigned>(patience.count()));
     harass();

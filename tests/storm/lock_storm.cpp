@@ -14,8 +14,8 @@ namespace multiprocessing::storm {
 namespace {
 
 using namespace std::chrono_literals;
-using sync::Acquired;
 using detail::Deadline;
+using sync::Acquired;
 
 struct Guarded {
   sync::RobustLock lock;
@@ -37,8 +37,8 @@ void linger(std::uint64_t looks) {
 }
 
 void increment(Guarded& guarded, Worker& me) {
-  const Deadline deadline = me.random.one_in(4) ? Deadline::after(std::chrono::microseconds(me.random.below(2'000)))
-                                                : Deadline::never();
+  const Deadline deadline =
+      me.random.one_in(4) ? Deadline::after(std::chrono::microseconds(me.random.below(2'000))) : Deadline::never();
   const Acquired how = guarded.lock.acquire(deadline);
   if (how == Acquired::timed_out) {
     if (!deadline.is_over()) me.violation("timed out before the deadline");
@@ -91,7 +91,8 @@ void lock_storm(const Settings& settings, Report& report) {
     deaths += guarded.deaths;
     // A killed worker may have raised `first` and not yet counted it.
     if (guarded.first < guarded.done || guarded.first > guarded.done + guarded.deaths + 1) {
-      report.violation("increments: " + std::to_string(guarded.first) + " there, " + std::to_string(guarded.done) + " done");
+      report.violation("increments: " + std::to_string(guarded.first) + " there, " + std::to_string(guarded.done) +
+                       " done");
     }
   }
   report.note = std::to_string(deaths) + " holders died";

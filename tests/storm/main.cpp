@@ -50,7 +50,8 @@ struct Surroundings {
 void compare(const Surroundings& before, Report& report) {
   const Surroundings after(report);
   const auto expect_same = [&](const char* what, std::uint64_t was, std::uint64_t is) {
-    if (was != is) report.violation(std::string(what) + ": " + std::to_string(was) + " before, " + std::to_string(is) + " after");
+    if (was != is)
+      report.violation(std::string(what) + ": " + std::to_string(was) + " before, " + std::to_string(is) + " after");
   };
   expect_same("members", before.stats.members, after.stats.members);
   expect_same("objects", before.stats.objects, after.stats.objects);

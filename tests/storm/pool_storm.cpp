@@ -132,10 +132,18 @@ class Customer {
     std::vector<std::uint64_t> tasks(count);
     for (std::uint64_t& task : tasks) task = next_++;
     switch (random_.below(4)) {
-      case 0: calls(tasks); break;
-      case 1: map(tasks); break;
-      case 2: iterate(pool_.imap(run_task, tasks, {.chunksize = chunk()}), tasks, true); break;
-      default: iterate(pool_.imap_unordered(run_task, tasks, {.chunksize = chunk()}), tasks, false); break;
+      case 0:
+        calls(tasks);
+        break;
+      case 1:
+        map(tasks);
+        break;
+      case 2:
+        iterate(pool_.imap(run_task, tasks, {.chunksize = chunk()}), tasks, true);
+        break;
+      default:
+        iterate(pool_.imap_unordered(run_task, tasks, {.chunksize = chunk()}), tasks, false);
+        break;
     }
     return !broken;
   }
@@ -146,7 +154,7 @@ class Customer {
     }
   }
 
-  std::uint64_t died = 0;    // WorkerDied, one for each task that failed by it
+  std::uint64_t died = 0;  // WorkerDied, one for each task that failed by it
   bool broken = false;
 
  private:

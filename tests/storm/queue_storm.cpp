@@ -53,9 +53,7 @@ struct Ledger {
 std::string payload_of(std::uint64_t producer, std::uint64_t sequence) {
   Random random(producer << 32 ^ sequence);
   const std::uint64_t kind = random.below(2'000);
-  const std::size_t size = kind == 0  ? random.below(3 << 20)
-                           : kind < 40 ? random.below(100'000)
-                                       : random.below(300);
+  const std::size_t size = kind == 0 ? random.below(3 << 20) : kind < 40 ? random.below(100'000) : random.below(300);
   std::string payload(size, '\0');
   std::size_t i = 0;
   for (; i + 8 <= size; i += 8) {

@@ -167,8 +167,8 @@ class ArenaCheck {
     for (int slab_class = 0; slab_class < memory::slab_classes; ++slab_class) {
       for (const std::uint64_t at : list(header_.slabs[slab_class], "slab list " + std::to_string(slab_class))) {
         const auto extent = extents_.find(at);
-        if (extent == extents_.end() || extent->second.state != PageState::slab ||
-            extent->second.order != slab_class || value(info(at).bitmap) == 0) {
+        if (extent == extents_.end() || extent->second.state != PageState::slab || extent->second.order != slab_class ||
+            value(info(at).bitmap) == 0) {
           wrong() << "page " << at << " in slab list " << slab_class << " is no slab with a free block of that class";
         }
         listed.insert(at);
@@ -293,9 +293,9 @@ class ArenaCheck {
   const char* base_;
   std::ostringstream report_;
   std::uint64_t owned_bytes_ = 0;
-  std::map<std::uint64_t, Extent> extents_;              // by first page
-  std::map<std::uint64_t, std::string> owners_;          // by offset
-  std::map<std::uint32_t, std::uint64_t> pins_;          // by object
+  std::map<std::uint64_t, Extent> extents_;      // by first page
+  std::map<std::uint64_t, std::string> owners_;  // by offset
+  std::map<std::uint32_t, std::uint64_t> pins_;  // by object
 };
 
 [[nodiscard]] inline std::string arena_damage() { return ArenaCheck(memory::Arena::get()).run(); }

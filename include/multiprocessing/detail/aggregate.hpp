@@ -43,8 +43,7 @@ struct Value {
 template <class Whole>
 struct Base {
   template <class Member>
-  requires(std::is_base_of_v<Member, Whole> && !std::is_same_v<Member, Whole>) operator Member()
-      const {  // NOLINT
+  requires(std::is_base_of_v<Member, Whole> && !std::is_same_v<Member, Whole>) operator Member() const {  // NOLINT
     std::terminate();
   }
 };
@@ -69,8 +68,7 @@ inline constexpr bool accepts = accepts_sequence<T, std::make_index_sequence<N>>
 template <class T, class Before, class After>
 inline constexpr bool accepts_hole_sequence = false;
 template <class T, std::size_t... B, std::size_t... A>
-inline constexpr bool accepts_hole_sequence<T, std::index_sequence<B...>, std::index_sequence<A...>> =
-    requires {
+inline constexpr bool accepts_hole_sequence<T, std::index_sequence<B...>, std::index_sequence<A...>> = requires {
   T{Any<T, B>{}..., {}, Any<T, A>{}...};
 };
 template <class T, std::size_t Before, std::size_t After>

@@ -94,8 +94,7 @@ class Encoder {
 
 class Decoder {
  public:
-  explicit Decoder(std::span<const std::byte> bytes) noexcept
-      : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit Decoder(std::span<const std::byte> bytes) noexcept : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   void read(void* data, std::size_t size) {
     const std::span<const std::byte> from = take(size);

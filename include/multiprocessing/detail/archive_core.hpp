@@ -48,8 +48,7 @@ namespace probe {
 struct Other {};  // a constructor template that takes anything is not meant for Undecoded
 }  // namespace probe
 template <class T>
-inline constexpr bool is_handle =
-    std::is_constructible_v<T, Undecoded> && !std::is_constructible_v<T, probe::Other>;
+inline constexpr bool is_handle = std::is_constructible_v<T, Undecoded> && !std::is_constructible_v<T, probe::Other>;
 
 // Has T cereal's functions for both directions?  Defined in archive.hpp, where the archives are.
 template <class T>
@@ -67,8 +66,7 @@ template <class T>
 concept stateless = std::is_empty_v<T> && !standard<T> && !own<T> && std::is_default_constructible_v<T> &&
                     std::is_trivially_copyable_v<T>;
 template <class T>
-concept plain_aggregate =
-    std::is_class_v<T> && std::is_aggregate_v<T> && !standard<T> && !own<T> && !stateless<T>;
+concept plain_aggregate = std::is_class_v<T> && std::is_aggregate_v<T> && !standard<T> && !own<T> && !stateless<T>;
 
 // A count that travels must be backed by bytes.  Elements that take none (of a type whose serialize writes
 // nothing, or of empty classes) are bounded by this number in one message, so that eight bytes cannot ask for
@@ -194,8 +192,8 @@ void write_parts(Out& out, const T& value) {
   } else if constexpr (standard<T>) {
     Format<T>::write(out, value);
   } else if constexpr (plain_aggregate<T>) {
-    visit_fields<field_count<T>>(
-        value, [&out]<class... M>(const auto&... member) { (codec::write(out, member), ...); });
+    visit_fields<field_count<T>>(value,
+                                 [&out]<class... M>(const auto&... member) { (codec::write(out, member), ...); });
   } else {
     static_assert(stateless<T>);
   }

@@ -193,9 +193,7 @@ class SharedRead {
  public:
   // Throws Error for a number that is neither the next nor of an object already met.
   [[nodiscard]] bool is_new(std::uint32_t number) const;
-  void add(std::shared_ptr<void> object, std::type_index type) {
-    objects_.push_back({std::move(object), type});
-  }
+  void add(std::shared_ptr<void> object, std::type_index type) { objects_.push_back({std::move(object), type}); }
   // For an object that is made only after its members are read: until fill(), naming it is an error.
   std::size_t reserve();
   void fill(std::size_t place, std::shared_ptr<void> object, std::type_index type);
@@ -262,8 +260,7 @@ class Reader {
     return static_cast<std::size_t>(count);
   }
   void weigh(std::size_t before) {
-    if (in_.remaining() == before && ++weightless_ > kMaxWeightless)
-      throw_malformed("too many empty elements");
+    if (in_.remaining() == before && ++weightless_ > kMaxWeightless) throw_malformed("too many empty elements");
   }
   SharedRead& shared() { return *(shared_ ? shared_ : (shared_ = std::make_unique<SharedRead>())); }
   template <class T>
@@ -353,35 +350,29 @@ consteval bool require_sendable() {
   static_assert(reason != Why::view,
                 "this type cannot be sent to another process: it holds a view (std::string_view, std::span, "
                 "std::initializer_list); send the data itself (std::string, std::vector, ...)");
-  static_assert(
-      reason != Why::reference,
-      "this type cannot be sent to another process: it is or holds a reference; send the data itself");
-  static_assert(
-      reason != Why::base_class,
-      "this type cannot be sent to another process: an aggregate with a base class needs a serialize member "
-      "function (ar(cereal::base_class<Base>(this), member, ...))");
-  static_assert(
-      reason != Why::too_many_members,
-      "this type cannot be sent to another process: an aggregate with more than 32 members needs a serialize "
-      "member function");
+  static_assert(reason != Why::reference,
+                "this type cannot be sent to another process: it is or holds a reference; send the data itself");
+  static_assert(reason != Why::base_class,
+                "this type cannot be sent to another process: an aggregate with a base class needs a serialize member "
+                "function (ar(cereal::base_class<Base>(this), member, ...))");
+  static_assert(reason != Why::too_many_members,
+                "this type cannot be sent to another process: an aggregate with more than 32 members needs a serialize "
+                "member function");
   static_assert(reason != Why::uncountable_members,
                 "this type cannot be sent to another process: it is or holds a reference; send the data "
                 "itself, or give "
                 "the type a serialize member function");
   static_assert(reason != Why::union_type,
                 "this type cannot be sent to another process: it holds a union; use std::variant");
-  static_assert(
-      reason != Why::polymorphic_pointer,
-      "this type cannot be sent to another process: a smart pointer to a class with virtual functions needs "
-      "<cereal/types/polymorphic.hpp> and CEREAL_REGISTER_TYPE, or use std::variant");
-  static_assert(
-      reason != Why::not_constructible,
-      "this type cannot be sent to another process: a type with a serialize function must be default "
-      "constructible and movable, to be made where it arrives");
-  static_assert(
-      reason != Why::no_functions,
-      "this type cannot be sent to another process: it is no plain aggregate and has no serialize member "
-      "function (locks, threads, streams and std::function belong to one process)");
+  static_assert(reason != Why::polymorphic_pointer,
+                "this type cannot be sent to another process: a smart pointer to a class with virtual functions needs "
+                "<cereal/types/polymorphic.hpp> and CEREAL_REGISTER_TYPE, or use std::variant");
+  static_assert(reason != Why::not_constructible,
+                "this type cannot be sent to another process: a type with a serialize function must be default "
+                "constructible and movable, to be made where it arrives");
+  static_assert(reason != Why::no_functions,
+                "this type cannot be sent to another process: it is no plain aggregate and has no serialize member "
+                "function (locks, threads, streams and std::function belong to one process)");
   return reason == Why::sendable;
 }
 

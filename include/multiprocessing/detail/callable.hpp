@@ -108,10 +108,9 @@ consteval bool require_task_callable() {
   static_assert(!std::is_member_pointer_v<D>,
                 "a member function pointer cannot be sent to a pool worker: pass a lambda, "
                 "[](const Type& object) { return object.member(); }");
-  static_assert(
-      std::is_member_pointer_v<D> || task_callable<D>,
-      "a closure with captures cannot be sent to a pool worker: pass the captures as arguments, or wrap it "
-      "in mp::copied(f) if they are plain values");
+  static_assert(std::is_member_pointer_v<D> || task_callable<D>,
+                "a closure with captures cannot be sent to a pool worker: pass the captures as arguments, or wrap it "
+                "in mp::copied(f) if they are plain values");
   return task_callable<D>;
 }
 

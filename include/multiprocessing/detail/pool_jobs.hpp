@@ -186,7 +186,8 @@ struct Star {
 
 // What a map gives: a vector, or nothing for a void function.
 template <class B>
-using map_value = std::conditional_t<std::is_void_v<typename B::result>, std::monostate, std::vector<typename B::value>>;
+using map_value =
+    std::conditional_t<std::is_void_v<typename B::result>, std::monostate, std::vector<typename B::value>>;
 
 // map and starmap: `Items` is random access (operator[]), each task a chunk of it.
 template <class How, class F, class Items, class Item>

@@ -28,8 +28,9 @@ struct Kept {
   using type = std::decay_t<T>;
 };
 template <class T>
-requires(std::is_array_v<std::remove_reference_t<T>>&& std::is_same_v<
-         std::remove_cv_t<std::remove_extent_t<std::remove_reference_t<T>>>, char>) struct Kept<T> {
+  requires(std::is_array_v<std::remove_reference_t<T>> &&
+           std::is_same_v<std::remove_cv_t<std::remove_extent_t<std::remove_reference_t<T>>>, char>)
+struct Kept<T> {
   using type = std::string;
 };
 template <class T>

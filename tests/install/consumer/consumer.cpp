@@ -1,10 +1,7 @@
 // A program of a user: knows only what is installed.
-#include <multiprocessing/pool.hpp>
-#include <multiprocessing/process.hpp>
-#include <multiprocessing/queue.hpp>
-
 #include <cstdlib>
 #include <iostream>
+#include <multiprocessing/multiprocessing.hpp>
 #include <string>
 #include <vector>
 
