@@ -58,6 +58,8 @@ using sync::Acquired;
 constexpr std::size_t first_segment = std::size_t{64} << 10;
 constexpr std::size_t largest_ring = std::size_t{64} << 20;  // a segment beyond it carries a single message
 constexpr std::size_t populate_from = std::size_t{1} << 20;  // messages whose memory is secured before the copy
+constexpr std::size_t cache_line = 64;
+constexpr std::size_t smallest_stream = 16;  // a bound below it leaves no room to let room come together
 // A lock is held for the length of one copy; even an operation that does not wait gives it this long.
 constexpr std::chrono::milliseconds lock_patience{100};
 
@@ -171,6 +173,7 @@ class Producer {  // lives while the producers' lock is held
     if (!message.handles.empty()) memory::load_cargo(ref_, message.handles, tail_.number);
     tail_.position += static_cast<std::uint32_t>(units);
     tail_.number += 1;
+    sync::prefetch_to_write(ring_of(*segment_) + tail_.position * unit + 4 * cache_line);
     MULTIPROCESSING_STEP("queue.put.copied");
   }
 
@@ -306,6 +309,7 @@ class Consumer {  // lives while the consumers' lock is held
     record.handles = &word_at(*segment_, head_.position) + 1;
     record.bytes = {ring_of(*segment_) + (head_.position + 1 + record.handle_count) * unit, length};
     record.next_position = head_.position + static_cast<std::uint32_t>(units);
+    sync::prefetch(ring_of(*segment_) + record.next_position * unit + 2 * cache_line);
     return true;
   }
 
@@ -329,6 +333,10 @@ class Consumer {  // lives while the consumers' lock is held
   }
 
   [[nodiscard]] std::uint32_t number() const noexcept { return head_.number; }
+  // Messages that are known to be there, in this segment.
+  [[nodiscard]] std::uint32_t available() const noexcept {
+    return Cursor::of(value(segment_->tail_seen)).number - head_.number;
+  }
   [[nodiscard]] bool left_a_segment() const noexcept { return left_; }
 
   // A word that changes when something may have come, for spinning without the lock, and what it was when nothing
@@ -407,6 +415,7 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
     }
   }
   PutOutcome outcome;
+  sync::Slip slip;
   // Puts what fits; false: full.
   const auto attempt = [&]() -> bool {
     const Side side(header.producers, deadline);
@@ -414,7 +423,9 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
     Producer producer(ref_);
     outcome.closed = producer.closed();
     if (outcome.closed) return true;
-    const std::size_t batch = std::min(producer.allowance(), messages.size() - outcome.done);
+    const std::size_t allowance = producer.allowance();
+    slip.found(allowance);
+    const std::size_t batch = std::min(allowance, messages.size() - outcome.done);
     for (std::size_t i = 0; i < batch; ++i) producer.write(messages[outcome.done + i]);
     if (batch != 0) producer.commit();
     outcome.done += batch;
@@ -434,7 +445,7 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
       header.not_empty.notify();  // there was no memory for one of them; those before it are in
       throw;
     }
-    if (outcome.done != before) header.not_empty.notify();
+    if (outcome.done != before) header.not_empty.notify_after_release();
     if (finished) return outcome;
     if (deadline.is_over()) {
       if (std::exchange(refreshed, true) || header.maxsize == 0 || !refresh_takes(ref_)) return outcome;
@@ -443,6 +454,7 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
     for (sync::Spin spin; spin.again();) {
       if (full()) continue;
       spin.paid_off();
+      if (header.maxsize >= smallest_stream) slip.wait();
       break;
     }
     if (!full()) continue;
@@ -459,6 +471,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
   std::uint64_t tail_then = 0;
   std::size_t too_large = 0;
   std::uint32_t number = 0;
+  sync::Slip slip;
 
   const auto attempt = [&] {
     bool left = false;
@@ -470,6 +483,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
       Consumer::Record record;
       too_large = 0;
       while (outcome.done < most && consumer.look(record)) {
+        if (outcome.done == 0) slip.found(consumer.available());
         if (receiver.room() < record.bytes.size()) {
           if (outcome.done == 0) too_large = record.bytes.size();
           break;
@@ -507,6 +521,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
     for (sync::Spin spin; !spun && spin.again();) {
       if (!changed()) continue;
       spin.paid_off();
+      slip.wait();
       spun = true;
     }
     if (spun) continue;
@@ -515,7 +530,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
     if (outcome.done != 0) break;
     if (!outcome.closed && too_large == 0) header.not_empty.wait(ticket, deadline);
   }
-  if (header.maxsize != 0) header.not_full.notify();
+  if (header.maxsize != 0) header.not_full.notify_after_release();
   if (memory::has_cargo(ref_)) memory::drop_cargo(ref_, number);
   return outcome;
 }

@@ -43,17 +43,17 @@ struct QueueHeader {
   std::uint64_t magic;
   std::uint64_t type;
   std::uint64_t maxsize;  // 0: no bound
+  Word closed;            // here, where nothing else is written: both sides read it in each operation
   // Producers' side.
   alignas(64) sync::RobustLock producers;
   Word tail_segment;
   Word spare;       // a segment that is about to be linked
   Word takes_seen;  // what producers last saw of `takes`
   Word puts;        // mirror of tail.number, for size(): may lag behind by what a dead producer did last
-  Word closed;
   // Consumers' side.
   alignas(64) sync::RobustLock consumers;
   Word head_segment;
-  Word takes;  // mirror of head.number, for the bound: may lag behind by what a dead consumer did last
+  alignas(64) Word takes;  // mirror of head.number, for the bound: may lag behind by what a dead consumer did last
   alignas(64) sync::EventCount not_empty;
   alignas(64) sync::EventCount not_full;
 };
@@ -76,6 +76,6 @@ inline constexpr std::uint64_t most_handles = (std::uint64_t{1} << 24) - 2;
 inline constexpr std::uint64_t wrap_mark = ~std::uint64_t{0} << length_bits;
 
 static_assert(sizeof(Segment) == ring_at && offsetof(Segment, tail) == 64 && offsetof(Segment, head) == 192);
-static_assert(sizeof(QueueHeader) <= 512);
+static_assert(sizeof(QueueHeader) <= 1024);
 
 }  // namespace multiprocessing::channel

@@ -131,7 +131,10 @@ class Core : public std::enable_shared_from_this<Core> {
   void has_started() noexcept;
   void take_back(std::size_t place);
   void dispatch();
-  bool give(std::size_t place);
+  std::size_t give(std::size_t place, std::size_t most);
+  enum class Written { yes, failed, no_room };
+  Written write_next_task(Worker& worker);
+  void hand_over(Worker& worker, std::size_t count) noexcept;
   [[nodiscard]] std::size_t depth(const Worker& worker) const;
   void rebalance();
   void count_failed_start(const Place& place);

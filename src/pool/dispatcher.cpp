@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 // what lies at one worker cannot run on another without being taken back.
 constexpr double work_ahead_ns = 200'000;
 constexpr std::size_t most_ahead = 512;
+constexpr std::size_t most_at_once = 32;  // a worker that waits should not wait for all of them to be written
 // Taking tasks back costs more than letting a worker finish what takes it less than this.
 constexpr std::chrono::microseconds worth_taking_back = 100us;
 
@@ -243,7 +244,7 @@ void Core::dispatch() {
   const std::size_t count = workers_.size();
   for (std::size_t i = 0; i < count && waiting_ != 0; ++i) {
     const std::size_t place = (last_used_ + i) % count;
-    if (workers_[place].running && workers_[place].sent.empty()) give(place);
+    if (workers_[place].running && workers_[place].sent.empty()) give(place, 1);
   }
   for (std::size_t i = 0; i < count && waiting_ != 0; ++i) {
     Worker& worker = workers_[(last_used_ + i) % count];
@@ -252,7 +253,8 @@ void Core::dispatch() {
     const std::size_t fair = std::max<std::size_t>(1, (waiting_ + count - 1) / count);
     const std::size_t target = std::min(depth(worker), worker.sent.size() + fair);
     if (worker.sent.size() * 2 > target) continue;  // refilled when half empty: batches are cheaper
-    while (waiting_ != 0 && worker.sent.size() < target && give((last_used_ + i) % count)) {
+    while (worker.sent.size() < target &&
+           give((last_used_ + i) % count, std::min(target - worker.sent.size(), most_at_once)) != 0) {
     }
   }
 }
@@ -262,9 +264,28 @@ std::size_t Core::depth(const Worker& worker) const {
   return static_cast<std::size_t>(std::clamp(work_ahead_ns / worker.ns_per_task, 2.0, static_cast<double>(most_ahead)));
 }
 
-// Gives the next waiting task to the worker.  False: its ring has no room.
-bool Core::give(std::size_t place) {
-  Worker& worker = workers_[place];
+// Gives the worker waiting tasks, at most so many and as many as its ring has room for, by one change of its ticket:
+// the line with the ticket goes to and fro between two cores each time.  Returns how many are waiting no more.
+std::size_t Core::give(std::size_t place, std::size_t most) {
+  std::size_t given = 0;
+  std::size_t dealt_with = 0;
+  try {
+    while (dealt_with < most && waiting_ != 0) {
+      const Written written = write_next_task(workers_[place]);
+      if (written == Written::no_room) break;
+      ++dealt_with;
+      given += written == Written::yes;
+    }
+  } catch (...) {
+    hand_over(workers_[place], given);
+    throw;
+  }
+  hand_over(workers_[place], given);
+  return dealt_with;
+}
+
+// Writes the next waiting task into the worker's ring, where the worker will not see it before hand_over().
+Core::Written Core::write_next_task(Worker& worker) {
   Mailbox& mailbox = *worker.mailbox;
   TaskName name;
   const bool from_returned = !returned_.empty();
@@ -293,8 +314,12 @@ bool Core::give(std::size_t place) {
   const std::uint64_t oldest = worker.sent.empty() ? worker.write_position : worker.sent.front().position;
   const std::uint64_t bytes = record_bytes(payload.size());
   const std::uint64_t end = pool::place(worker.write_position, bytes) + bytes;
-  if (error == nullptr && end - oldest > ring_bytes) return false;
+  if (error == nullptr && end - oldest > ring_bytes) return Written::no_room;
 
+  if (error == nullptr) {
+    if (worker.sent.empty()) worker.busy_since = Clock::now();
+    worker.sent.push_back({name, worker.write_position, std::move(handles)});  // first: there may be no memory for it
+  }
   if (from_returned) {
     returned_.pop_front();
   } else if (++queue_.front().next == queue_.front().end) {
@@ -303,23 +328,25 @@ bool Core::give(std::size_t place) {
   --waiting_;
   if (error != nullptr) {
     settle(name, error);
-    return true;
+    return Written::failed;
   }
-  if (worker.sent.empty()) worker.busy_since = Clock::now();
-  const std::uint64_t position = worker.write_position;
-  worker.write_position = write_record(mailbox.tasks, position, flags, payload);
-  worker.sent.push_back({std::move(name), position, std::move(handles)});
+  worker.write_position = write_record(mailbox.tasks, worker.write_position, flags, payload);
+  if (encoder_.bytes().size() > (std::size_t{1} << 20)) encoder_ = codec::Encoder();  // gives its memory back
+  encoder_.clear();                                                                   // and its handles
+  return Written::yes;
+}
+
+void Core::hand_over(Worker& worker, std::size_t count) noexcept {
+  if (count == 0) return;
+  Mailbox& mailbox = *worker.mailbox;
   mailbox.low_water.store(static_cast<std::uint32_t>(worker.sent.size() / 2), std::memory_order_relaxed);
   std::uint64_t word = value(mailbox.ticket);
   Ticket ticket{};
   do {
     ticket = Ticket::of(word);
-    ++ticket.given;
+    ticket.given += static_cast<std::uint32_t>(count);
   } while (!mailbox.ticket.compare_exchange_weak(word, ticket.word(), std::memory_order_release));  // sync(task)
   mailbox.task_events.notify();
-  if (encoder_.bytes().size() > (std::size_t{1} << 20)) encoder_ = codec::Encoder();  // gives its memory back
-  encoder_.clear();                                                                   // and its handles
-  return true;
 }
 
 // A worker has nothing to do: it gets what waits behind another's long task.

@@ -6,7 +6,7 @@
 //   ticket   taken : 32 | given : 32  tasks the worker has begun, tasks it may begin; changed by compare-and-swap only
 //
 //   host                                              worker
-//     write record k;  given += 1       (commit)        taken += 1, if taken < given      (commit: task k has begun)
+//     write records;  given += n        (commit)        taken += 1, if taken < given      (commit: task k has begun)
 //     revoke: given = taken             (commit)        run; write result;  result_tail   (commit: task k is done)
 //
 //  the worker dies …            what the host finds             the host's verdict on task k

@@ -62,7 +62,7 @@ class Worker {
   }
 
   bool try_take() {
-    std::uint64_t word = mailbox_.ticket.load(std::memory_order_acquire);  // sync(task): pairs with Dispatcher::give
+    std::uint64_t word = mailbox_.ticket.load(std::memory_order_acquire);  // sync(task): pairs with Core::hand_over
     for (;;) {
       Ticket ticket = Ticket::of(word);
       if (ticket.unstarted() == 0) return false;
@@ -112,7 +112,7 @@ class Worker {
     const std::span<const std::byte> payload =
         (flags & by_handle) != 0 ? std::as_bytes(std::span(&name, 1)) : result_.bytes();
     const std::uint64_t end = place(tail_, record_bytes(payload.size())) + record_bytes(payload.size());
-    const auto has_room = [&] {  // sync(result-space): pairs with Dispatcher::drain
+    const auto has_room = [&] {  // sync(result-space): pairs with Core::drain
       return end - mailbox_.result_head.load(std::memory_order_acquire) <= ring_bytes;
     };
     if (!has_room()) {
@@ -121,7 +121,7 @@ class Worker {
     }
     tail_ = write_record(mailbox_.results, tail_, flags, payload);
     MULTIPROCESSING_STEP("pool.worker.written");
-    mailbox_.result_tail.store(tail_, std::memory_order_release);  // sync(result): pairs with Dispatcher::drain
+    mailbox_.result_tail.store(tail_, std::memory_order_release);  // sync(result): pairs with Core::drain
     MULTIPROCESSING_STEP("pool.worker.sent");
     if (!sent.handles.empty()) {
       sent.end = tail_;

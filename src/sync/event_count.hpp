@@ -41,7 +41,17 @@ class EventCount {
   // Call after the change was stored, outside of locks.  Costs a fence and a load when nobody sleeps.
   void notify() noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);  // sync(event-count): pairs with prepare()
-    if (word_.load(std::memory_order_relaxed) & sleeping) wake();
+    wake_if_announced();
+  }
+  // The same for a caller who has just released a RobustLock, and changed the state before that: an unlock of the C
+  // library is a locked instruction on x86, which is the fence already.
+  void notify_after_release() noexcept {
+#if defined(__x86_64__)
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    wake_if_announced();
+#else
+    notify();
+#endif
   }
 
   // Waits until `ready()` holds or the deadline passes; spins first.  Returns the last ready().
@@ -50,6 +60,9 @@ class EventCount {
 
  private:
   static constexpr std::uint32_t sleeping = 1;
+  void wake_if_announced() noexcept {
+    if (word_.load(std::memory_order_relaxed) & sleeping) wake();
+  }
   void wake() noexcept;
   std::atomic<std::uint32_t> word_{0};
 };

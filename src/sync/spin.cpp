@@ -17,6 +17,12 @@ constexpr unsigned tries_per_probe = 64;
 thread_local int budget = 256;
 thread_local unsigned tries = 0;
 
+constexpr int slip_pauses = 64;
+constexpr std::size_t worth_a_slip = 4;
+constexpr int most_credit = 8;
+thread_local int slip_credit = 0;
+thread_local unsigned slips = 0;
+
 int next_budget() noexcept {
   if (!is_spinning_useful()) return 0;
   return ++tries % tries_per_probe == 0 ? largest : budget;
@@ -47,6 +53,22 @@ bool Spin::again() noexcept {
 void Spin::paid_off() noexcept {
   const int wanted = std::min(largest, 2 * (given_ - left_) + smallest);
   budget = wanted > budget ? wanted : (3 * budget + wanted) / 4;
+}
+
+void Slip::wait() noexcept {
+  if (slip_credit == 0 && ++slips % tries_per_probe != 0) return;
+  for (int pause = 0; pause < slip_pauses; ++pause) pause_cpu();
+  waited_ = true;
+}
+
+void Slip::found(std::size_t count) noexcept {
+  if (!waited_) return;
+  if (count >= worth_a_slip) {
+    slip_credit = most_credit;
+  } else if (slip_credit > 0) {
+    --slip_credit;
+  }
+  waited_ = false;
 }
 
 }  // namespace multiprocessing::sync

@@ -11,6 +11,8 @@
 // to find out that neither would have to.
 #pragma once
 
+#include <cstddef>
+
 namespace multiprocessing::sync {
 
 // Tells the core that this is a spin; some 40 cycles on current ones.
@@ -19,6 +21,16 @@ inline void pause_cpu() noexcept {
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   asm volatile("isb" ::: "memory");
+#endif
+}
+
+inline void prefetch(const void* address) noexcept { __builtin_prefetch(address); }
+// For a line that another core has read and this one is about to write.
+inline void prefetch_to_write(void* address) noexcept {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" : : "m"(*static_cast<char*>(address)));  // the builtin needs -mprfchw
+#else
+  __builtin_prefetch(address, 1);
 #endif
 }
 
@@ -38,6 +50,24 @@ class Spin {
   int cost_;
   int given_;
   int left_;
+};
+
+// Keeps the reader of a stream from running into its writer.  Two that go in step, each change read as soon as it is
+// made, pass a cache line back and forth for every one of them; a reader that lets a few come together reads them at
+// several times the speed ("temporal slipping" of FastForward, Giacomoni et al., PPoPP 2008).
+//
+//   if (spun until there was something) slip.wait();    // a few µs, or nothing
+//   slip.found(how much there is now);
+//
+// Each thread keeps in mind whether that was worth its while.  When it was not, as in request and reply, only one
+// wait in 64 is a try.
+class Slip {
+ public:
+  void wait() noexcept;
+  void found(std::size_t count) noexcept;
+
+ private:
+  bool waited_ = false;
 };
 
 }  // namespace multiprocessing::sync
