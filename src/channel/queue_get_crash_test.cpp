@@ -25,7 +25,6 @@ using testing::Strings;
 using testing::sweep;
 using testing::Watchdog;
 
-constexpr std::size_t half_ring = std::size_t{40} << 10;
 
 // --- get -------------------------------------------------------------------------------------------------------------
 
