@@ -45,6 +45,12 @@ class Closed : public Error {  // put after close(); get when closed and empty
   using Error::Error;
 };
 
+// Barriers.
+class BrokenBarrier : public Error {  // a party died or gave up, or reset() or abort() was called
+ public:
+  using Error::Error;
+};
+
 // What can be sent.
 class NotSendable : public Error {  // it cannot travel to another process: the text says what does
  public:

@@ -12,3 +12,5 @@
 #include "multiprocessing/progress.hpp"
 #include "multiprocessing/queue.hpp"
 #include "multiprocessing/serialize.hpp"
+#include "multiprocessing/sharedctypes.hpp"
+#include "multiprocessing/synchronize.hpp"

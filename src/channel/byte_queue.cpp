@@ -380,6 +380,18 @@ bool refresh_takes(const Ref& ref) {
   return value(header.takes) != before;
 }
 
+// Not after a sleep: what did not come while it spun will not come soon, and a hundred idle processes that spin after
+// each look are no longer idle.
+template <class Ready>
+bool spin_until(Ready ready) {
+  for (sync::Spin spin; spin.again();) {
+    if (!ready()) continue;
+    spin.paid_off();
+    return true;
+  }
+  return false;
+}
+
 std::vector<Ref> take_hold(const Consumer::Record& record) {
   std::vector<Ref> handles;
   handles.reserve(record.handle_count);
@@ -416,6 +428,7 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
   }
   PutOutcome outcome;
   sync::Slip slip;
+  bool has_slept = false;
   // Puts what fits; false: full.
   const auto attempt = [&]() -> bool {
     const Side side(header.producers, deadline);
@@ -451,16 +464,14 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
       if (std::exchange(refreshed, true) || header.maxsize == 0 || !refresh_takes(ref_)) return outcome;
       continue;
     }
-    for (sync::Spin spin; spin.again();) {
-      if (full()) continue;
-      spin.paid_off();
+    if (!has_slept && spin_until([&] { return !full(); })) {
       if (header.maxsize >= smallest_stream) slip.wait();
-      break;
+      continue;
     }
-    if (!full()) continue;
     const auto ticket = header.not_full.prepare();
     refresh_takes(ref_);
     if (full() && value(header.closed) == 0) header.not_full.wait(ticket, deadline);
+    has_slept = true;
   }
 }
 
@@ -472,6 +483,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
   std::size_t too_large = 0;
   std::uint32_t number = 0;
   sync::Slip slip;
+  bool has_slept = false;
 
   const auto attempt = [&] {
     bool left = false;
@@ -517,18 +529,15 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
       return (tail_word != nullptr && tail_word->load(std::memory_order_relaxed) != tail_then) ||
              value(header.closed) != 0;
     };
-    bool spun = false;
-    for (sync::Spin spin; !spun && spin.again();) {
-      if (!changed()) continue;
-      spin.paid_off();
+    if (!has_slept && spin_until(changed)) {
       slip.wait();
-      spun = true;
+      continue;
     }
-    if (spun) continue;
     const auto ticket = header.not_empty.prepare();
     attempt();
     if (outcome.done != 0) break;
     if (!outcome.closed && too_large == 0) header.not_empty.wait(ticket, deadline);
+    has_slept = true;
   }
   if (header.maxsize != 0) header.not_full.notify_after_release();
   if (memory::has_cargo(ref_)) memory::drop_cargo(ref_, number);

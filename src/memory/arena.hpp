@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <mutex>
 #include <span>
+#include <vector>
 
 #include "memory/family.hpp"
 #include "memory/heap.hpp"
@@ -91,6 +92,9 @@ inline void free_run(Word& where) {
   finish_limbo();
 }
 [[nodiscard]] std::size_t run_bytes(std::uint64_t offset);
+
+// All objects of a kind that are alive, held.
+[[nodiscard]] std::vector<Ref> objects_of(Kind kind);
 
 // A message at `position` of `carrier` names these objects: they stay alive until drop_cargo() passes it.  Positions
 // are 32-bit sequence numbers that wrap.

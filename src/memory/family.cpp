@@ -303,6 +303,21 @@ MemberId self() {
   return arena.self;
 }
 
+std::uint64_t self_name() {
+  Arena& arena = Arena::get();
+  const std::lock_guard gate(arena.gate);
+  join_if_guest(arena);
+  return name_of(arena, arena.self);
+}
+
+bool was_reaped(std::uint64_t name) noexcept {
+  Arena& arena = Arena::get();
+  const auto id = static_cast<MemberId>(name >> 32);
+  return name_of(arena, id) != name || is(arena.member(id), MemberState::free);
+}
+
+bool is_gone(std::uint64_t name) noexcept { return is_gone(Arena::get(), name); }
+
 pid_t family_root() { return static_cast<pid_t>(Arena::get().header().root_pid); }
 
 Stats stats() {

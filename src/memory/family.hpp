@@ -42,6 +42,11 @@ void reap_made_by(MemberId maker) noexcept;
 void collect_orphans() noexcept;
 
 [[nodiscard]] MemberId self();      // this process's slot; makes the arena on first use
+// Names that are never used again, for notes about who did what: slot and incarnation.
+[[nodiscard]] std::uint64_t self_name();
+[[nodiscard]] bool was_reaped(std::uint64_t name) noexcept;  // cheap; a dead member may be unreaped for long
+[[nodiscard]] bool is_gone(std::uint64_t name) noexcept;     // looks into /proc where it must
+
 [[nodiscard]] pid_t family_root();  // pid of the member that made the arena
 
 struct Stats {                 // a snapshot for tests and reports

@@ -16,6 +16,7 @@
 #include "base/error.hpp"
 #include "memory/arena.hpp"
 #include "os/os.hpp"
+#include "sync/owned_lock.hpp"
 
 namespace multiprocessing::memory {
 namespace {
@@ -178,6 +179,17 @@ void finish_own_limbo(Arena& arena) {
   change.commit();
 }
 
+// The memory of a lock that a thread holds is a link of that thread's list of robust locks, and may not be given to
+// anyone else.  A lock whose last handle goes is released; if another thread of this process has it, the object stays
+// until this process ends.
+bool let_go_of_lock(Arena& arena, std::uint32_t index) noexcept {
+  const ObjectEntry& entry = arena.object(index);
+  if (!begins_with_a_lock(static_cast<Kind>(value(entry.identity) & 0xffffffffU))) return true;
+  auto& lock = *static_cast<sync::OwnedLock*>(arena.at(value(entry.block), sizeof(sync::OwnedLock)));
+  if (lock.is_held_by_caller()) static_cast<void>(lock.release_all());
+  return !lock.is_held_in_this_process();
+}
+
 }  // namespace
 
 Ref Ref::create(Kind kind, std::size_t bytes) {
@@ -204,10 +216,11 @@ Ref Ref::create(Kind kind, std::size_t bytes) {
     set_state(change, entry, ObjectState::alive);
     change.set(arena.header().objects_alive, value(arena.header().objects_alive) + 1);
     set_hold(arena, change, arena.self, index, true);
+    // Before the commit: from then on objects_of() finds it.  Runs read as zeros (heap.hpp).
+    if (bytes <= Heap::max_block) std::memset(arena.at(block, bytes), 0, bytes);
     change.commit();
   }
   void* address = arena.at(block, bytes);
-  if (bytes <= Heap::max_block) std::memset(address, 0, bytes);  // runs read as zeros (heap.hpp)
   arena.counts[index].store(1, std::memory_order_relaxed);
   return Ref(index, static_cast<std::uint32_t>(identity >> 32), address);
 }
@@ -254,6 +267,7 @@ void Ref::drop(std::uint32_t index, std::uint32_t generation) noexcept {
   // Another thread may have taken hold again, or let go already: the count under the gate decides.
   if (arena.guest || arena.counts[index].load(std::memory_order_relaxed) != 0) return;
   if (value(arena.object(index).identity) >> 32 != generation) return;
+  if (!let_go_of_lock(arena, index)) return;
   if (take_hold_away(arena, arena.self, index)) destroy(arena, index);
 }
 
@@ -318,6 +332,22 @@ void finish_limbo() {
 }
 
 std::size_t run_bytes(std::uint64_t offset) { return Arena::get().heap().run_bytes(offset); }
+
+std::vector<Ref> objects_of(Kind kind) {
+  Arena& arena = Arena::get();
+  std::vector<Ref> found;
+  const std::uint64_t end = value(arena.header().objects_end);
+  for (std::uint32_t index = 0; index < end; ++index) {
+    const ObjectEntry& entry = arena.object(index);
+    const std::uint64_t identity = value(entry.identity);
+    if (!is(entry.state, ObjectState::alive) || (identity & 0xffffffffU) != static_cast<std::uint64_t>(kind)) continue;
+    try {
+      found.push_back(Ref::adopt(identity >> 32 << 32 | index));
+    } catch (const Error&) {  // it has gone meanwhile
+    }
+  }
+  return found;
+}
 
 void load_cargo(const Ref& carrier, std::span<const Ref> objects, std::uint32_t position) {
   Arena& arena = Arena::get();

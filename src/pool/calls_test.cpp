@@ -58,7 +58,7 @@ TEST_F(PoolCalls, ApplyTakesFunctionsLambdasFunctionObjectsCopiedAndBound) {
   EXPECT_EQ(pool.apply([](int a, int b) { return a * b; }, 3, 4), 12);
   EXPECT_EQ(pool.apply([](auto a) { return a + 1; }, 3), 4);
   EXPECT_EQ(pool.apply(Scale{5}, 3), 15);
-  const int offset = 7;
+  int offset = 7;
   EXPECT_EQ(pool.apply(copied([offset](int x) { return x + offset; }), 1), 8);
   EXPECT_EQ(pool.apply(bind(add, 20, 3)), 23);
 }

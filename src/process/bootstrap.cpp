@@ -18,6 +18,7 @@
 #include "process/exception_text.hpp"
 #include "process/registry.hpp"
 #include "process/watch_parent.hpp"
+#include "synchronize/leave.hpp"
 
 namespace multiprocessing::process_ {
 namespace {
@@ -105,6 +106,7 @@ void enter_child(ChildPlan& plan) {
 void leave_child(int status) {
   flush_standard_streams();  // before the wait: what it has said should be seen even if it never ends
   Registry::finish_current();
+  synchronize::leave();
   MULTIPROCESSING_STEP("process.child.finished");
   flush_standard_streams();  // for its other threads
   MULTIPROCESSING_STEP("process.child.flushed");

@@ -20,20 +20,10 @@
 #include "base/fd.hpp"
 #include "multiprocessing/process.hpp"
 #include "os/os.hpp"
+#include "support/sanitizers.hpp"
 #include "support/watchdog.hpp"
 
 namespace multiprocessing::testing {
-
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool under_asan = true;
-#else
-inline constexpr bool under_asan = false;
-#endif
-#if defined(__has_feature)
-inline constexpr bool under_tsan = __has_feature(thread_sanitizer);
-#else
-inline constexpr bool under_tsan = false;
-#endif
 
 // A T that this process and those it forks from now on have in common.
 template <class T>

@@ -1,13 +1,18 @@
 #include "sync/robust_lock.hpp"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 
 #include "os/faults.hpp"
 #include "sync/spin.hpp"
+#include "sync/thread_id.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #define MULTIPROCESSING_TSAN 1
@@ -20,7 +25,9 @@
 namespace multiprocessing::sync {
 namespace {
 
-constexpr std::chrono::milliseconds slice{20};
+// A waiter whose wake-up went to one that died looks again after the first, and less often the longer it waits.
+constexpr std::chrono::milliseconds first_slice{20};
+constexpr std::chrono::milliseconds longest_slice{160};
 
 int timed_lock(pthread_mutex_t& mutex, Deadline until) noexcept {
 #ifdef MULTIPROCESSING_TSAN
@@ -72,7 +79,7 @@ Acquired RobustLock::acquire_contended(Deadline deadline) noexcept {
     const Acquired got = try_acquire();
     if (got != Acquired::timed_out) return got;
   }
-  for (;;) {
+  for (std::chrono::milliseconds slice = first_slice;; slice = std::min(2 * slice, longest_slice)) {
     if (deadline.is_over()) return Acquired::timed_out;  // first of all: the C library refuses times before boot
     const int error = timed_lock(mutex_, deadline.at_most(slice));
     if (error == 0 || error == EOWNERDEAD) return taken(error);
@@ -85,6 +92,20 @@ Acquired RobustLock::acquire_contended(Deadline deadline) noexcept {
 void RobustLock::release() noexcept {
   MULTIPROCESSING_STEP("lock.before_release");
   pthread_mutex_unlock(&mutex_);
+}
+
+// The kernel's robust-futex ABI (Documentation/locking/robust-futex-ABI.rst) puts the owner's thread id into the lock's
+// word, and takes it out when the owner dies; the C library keeps to it, and the word is the first of its mutex.
+pid_t RobustLock::owner() const noexcept {
+  const int word = __atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED);
+  return static_cast<pid_t>(static_cast<unsigned>(word) & FUTEX_TID_MASK);
+}
+
+bool RobustLock::is_held_by_caller() const noexcept { return owner() == thread_id(); }
+
+bool RobustLock::is_held_in_this_process() const noexcept {
+  const pid_t thread = owner();
+  return thread != 0 && ::syscall(SYS_tgkill, ::getpid(), thread, 0) == 0;
 }
 
 }  // namespace multiprocessing::sync

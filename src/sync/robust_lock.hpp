@@ -34,10 +34,13 @@ class RobustLock {
   Acquired acquire() noexcept { return acquire(Deadline::never()); }
   [[nodiscard]] Acquired try_acquire() noexcept;  // timed_out: somebody holds it now
   void release() noexcept;
+  [[nodiscard]] bool is_held_by_caller() const noexcept;
+  [[nodiscard]] bool is_held_in_this_process() const noexcept;  // by any thread; a system call unless it is free
 
  private:
   Acquired acquire_contended(Deadline deadline) noexcept;
   Acquired taken(int error) noexcept;
+  [[nodiscard]] pid_t owner() const noexcept;
   pthread_mutex_t mutex_;
 };
 

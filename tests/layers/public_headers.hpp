@@ -26,6 +26,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/pool_jobs.hpp", "pool"},
     {"detail/process_target.hpp", "process"},
     {"detail/ref.hpp", "memory"},
+    {"detail/undecoded.hpp", "codec"},
     {"errors.hpp", "base"},
     {"multiprocessing.hpp", kUmbrella},
     {"pool.hpp", "pool"},
@@ -33,6 +34,8 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"progress.hpp", "progress"},
     {"queue.hpp", "channel"},
     {"serialize.hpp", "codec"},
+    {"sharedctypes.hpp", "synchronize"},
+    {"synchronize.hpp", "synchronize"},
 };
 
 }  // namespace multiprocessing::layers

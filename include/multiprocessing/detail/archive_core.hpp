@@ -20,6 +20,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "multiprocessing/detail/undecoded.hpp"
 #include "multiprocessing/detail/aggregate.hpp"
 #include "multiprocessing/detail/archive_bytes.hpp"
 
@@ -38,11 +39,6 @@ template <class T>
 struct Format;
 
 inline constexpr std::size_t kVaries = static_cast<std::size_t>(-1);
-
-// Handles of this library are made empty by this tag before their load() fills them: their default
-// constructor would make a new shared object for nothing.
-//   explicit Queue(codec::Undecoded) noexcept;
-struct Undecoded {};
 
 namespace probe {
 struct Other {};  // a constructor template that takes anything is not meant for Undecoded

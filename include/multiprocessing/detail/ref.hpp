@@ -15,7 +15,21 @@
 
 namespace multiprocessing::memory {
 
-enum class Kind : std::uint32_t { none = 0, block = 1, queue = 2, event = 3 };
+enum class Kind : std::uint32_t {
+  none = 0,
+  block = 1,
+  queue = 2,
+  event = 3,
+  semaphore = 4,
+  condition = 5,
+  barrier = 6,
+  lock = 16,  // from here on the object begins with a sync::OwnedLock
+  rlock = 17,
+  value = 18,
+  array = 19,
+};
+
+[[nodiscard]] constexpr bool begins_with_a_lock(Kind kind) noexcept { return kind >= Kind::lock; }
 
 class Ref {
  public:
