@@ -52,8 +52,16 @@ namespace channel {
 [[noreturn]] void throw_empty();
 [[noreturn]] void throw_put_after_close();
 [[noreturn]] void throw_closed_and_empty();
+[[noreturn]] void throw_nothing_to_acknowledge();
+[[noreturn]] void throw_done_too_often();
 [[nodiscard]] std::uint64_t fingerprint(std::string_view type_name) noexcept;
 }  // namespace channel
+
+// What becomes of an item whose taker dies before it is done with it.
+enum class Delivery {
+  at_most_once,   // it went with that process
+  at_least_once,  // it goes to another consumer, unless its taker had called task_done(); it may be done twice, then
+};
 
 template <class T>
 class Queue {
@@ -62,7 +70,9 @@ class Queue {
 
   // maxsize 0: no bound, as in Python (there negative values, too; here they throw std::invalid_argument).
   Queue() : Queue(0) {}
-  explicit Queue(std::integral auto maxsize) : queue_(checked(maxsize), type()) {}
+  explicit Queue(std::integral auto maxsize, Delivery delivery = Delivery::at_most_once)
+      : Queue(channel::QueueSettings{
+            .maxsize = checked(maxsize), .type = type(), .leasing = delivery == Delivery::at_least_once}) {}
 
   // --- putting -------------------------------------------------------------------------------------------------
   // Blocks while the queue is full.  Throws Closed after close().
@@ -128,6 +138,14 @@ class Queue {
   [[nodiscard]] Iterator begin() const { return Iterator(*this); }
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
+  // Of a queue that delivers at least once: the oldest item that this thread has taken is done with (or, if it has none,
+  // that this process or anybody has).  Throws std::invalid_argument when there is none: called too often;
+  // std::logic_error when the queue delivers at most once.
+  void task_done() const {
+    if (!queue_.leasing()) channel::throw_nothing_to_acknowledge();
+    if (!queue_.acknowledge()) channel::throw_done_too_often();
+  }
+
   // --- state ---------------------------------------------------------------------------------------------------
   // No more puts: they throw Closed, also those that wait for room now.  Consumers get what is left and then Closed.
   // Idempotent.
@@ -150,16 +168,11 @@ class Queue {
     queue_ = channel::ByteQueue(archive.adopt(), type());
   }
 
- private:
+ protected:
   using Deadline = detail::Deadline;
-  struct Taken {
-    std::optional<T> item;
-    bool closed = false;
-  };
-  static constexpr std::size_t batch = 1024;  // items per lock operation of put_many and get_many
-
+  explicit Queue(const channel::QueueSettings& settings) : queue_(settings) {}
+  [[nodiscard]] const channel::ByteQueue& bytes() const noexcept { return queue_; }
   static std::uint64_t type() noexcept { return channel::fingerprint(typeid(T).name()); }
-
   template <std::integral Size>
   static std::size_t checked(Size maxsize) {
     if (std::cmp_less(maxsize, 0) || std::cmp_greater(maxsize, 0x7fffffff)) {
@@ -167,6 +180,13 @@ class Queue {
     }
     return static_cast<std::size_t>(maxsize);
   }
+
+ private:
+  struct Taken {
+    std::optional<T> item;
+    bool closed = false;
+  };
+  static constexpr std::size_t batch = 1024;  // items per lock operation of put_many and get_many
 
   void put_until(const T& item, Deadline deadline) const {
     if (!put_one(item, deadline)) channel::throw_full();
@@ -291,6 +311,55 @@ class Queue {
   };
 
   channel::ByteQueue queue_;
+};
+
+// A queue that knows when everything that was put into it is done with, as Python's JoinableQueue.
+//
+//   mp::JoinableQueue<int> q(1000);
+//   while (true) { work_on(q.get()); q.task_done(); }      // in the consumers
+//   q.join();                                              // in the producer: waits until all items are done
+//
+// An item whose taker dies before task_done() is handed out again, once; whose second taker dies too is given up, and
+// the next join() throws Error saying how many such there were.  So no death makes join() wait for ever; it does wait,
+// as in Python, when no consumer is left.
+template <class T>
+class JoinableQueue : public Queue<T> {
+ public:
+  JoinableQueue() : JoinableQueue(0) {}
+  explicit JoinableQueue(std::integral auto maxsize)
+      : Queue<T>(channel::QueueSettings{
+            .maxsize = Queue<T>::checked(maxsize), .type = Queue<T>::type(), .leasing = true, .most_deliveries = 2}) {}
+  explicit JoinableQueue(codec::Undecoded undecoded) noexcept : Queue<T>(undecoded) {}
+
+  void join() const { this->bytes().join(detail::Deadline::never()); }
+  template <class Rep, class Period>
+  [[nodiscard]] bool join(std::chrono::duration<Rep, Period> patience) const {  // false: not done within `patience`
+    return this->bytes().join(detail::Deadline::after(patience));
+  }
+};
+
+// A queue with the least of operations, as Python's SimpleQueue: put() never waits, get() does.
+template <class T>
+class SimpleQueue {
+ public:
+  SimpleQueue() = default;
+  explicit SimpleQueue(codec::Undecoded undecoded) noexcept : queue_(undecoded) {}
+  void put(const T& item) const { queue_.put(item); }
+  [[nodiscard]] T get() const { return queue_.get(); }
+  [[nodiscard]] bool empty() const noexcept { return queue_.empty(); }
+  void close() const { queue_.close(); }
+
+  template <class Archive>
+  void save(Archive& archive) const {
+    queue_.save(archive);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    queue_.load(archive);
+  }
+
+ private:
+  Queue<T> queue_;
 };
 
 }  // namespace multiprocessing

@@ -37,6 +37,7 @@
 #include "multiprocessing/detail/byte_queue.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <new>
@@ -44,9 +45,12 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "channel/leases.hpp"
 #include "channel/queue_layout.hpp"
 #include "memory/arena.hpp"
 #include "os/os.hpp"
+#include "sync/thread_id.hpp"
+#include "synchronize/this_member.hpp"
 
 namespace multiprocessing::channel {
 namespace {
@@ -93,13 +97,15 @@ class Side {
   Side(const Side&) = delete;
   Side& operator=(const Side&) = delete;
   [[nodiscard]] bool held() const noexcept { return held_; }
+  [[nodiscard]] bool from_dead_owner() const noexcept { return from_dead_owner_; }
   void release() noexcept {
     if (std::exchange(held_, false)) lock_.release();
   }
 
  private:
-  Side(sync::RobustLock& lock, Acquired how) : lock_(lock), held_(how != Acquired::timed_out) {
-    if (how == Acquired::from_dead_owner) const Arena::Locked undone(Arena::get());  // invariant 5
+  Side(sync::RobustLock& lock, Acquired how)
+      : lock_(lock), held_(how != Acquired::timed_out), from_dead_owner_(how == Acquired::from_dead_owner) {
+    if (from_dead_owner_) const Arena::Locked undone(Arena::get());  // invariant 5
   }
   static Acquired acquire(sync::RobustLock& lock, Deadline deadline) {
     const Acquired at_once = lock.try_acquire();  // asking for the time would cost more than the lock
@@ -108,6 +114,7 @@ class Side {
 
   sync::RobustLock& lock_;
   bool held_;
+  bool from_dead_owner_;
 };
 
 std::size_t record_units(const Message& message) {
@@ -399,14 +406,42 @@ std::vector<Ref> take_hold(const Consumer::Record& record) {
   return handles;
 }
 
+Holder this_holder() { return {synchronize::this_member(), static_cast<std::uint64_t>(sync::thread_id())}; }
+
+void lease(Leases& leases, const Consumer::Record& record, std::uint32_t number) {
+  const auto* const begin = reinterpret_cast<const std::byte*>(record.handles);
+  leases.write(this_holder(), number, std::uint64_t{record.handle_count} << length_bits | record.bytes.size(),
+               {begin, record.handle_count * unit + record.bytes.size()});
+}
+
+Consumer::Record record_of(std::span<const std::byte> item, std::uint64_t size) {
+  const std::size_t handles = size >> length_bits;
+  return {item.subspan(handles * unit), reinterpret_cast<const std::uint64_t*>(item.data()), handles, 0};
+}
+
+// Members that hold leases and are gone.  Looked at without the lock.
+std::vector<std::uint64_t> gone_holders(const Ref& ref) {
+  std::array<std::uint64_t, 256> names;
+  std::size_t count = 0;
+  {
+    const Side side(header_of(ref).consumers, Deadline::never());
+    count = Leases(ref, header_of(ref)).holders(names);
+  }
+  std::vector<std::uint64_t> gone;
+  std::copy_if(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(count), std::back_inserter(gone),
+               [](std::uint64_t name) { return memory::is_gone(name); });
+  return gone;
+}
+
 }  // namespace
 
-ByteQueue::ByteQueue(std::size_t maxsize, std::uint64_t type)
-    : ref_(Ref::create(memory::Kind::queue, sizeof(QueueHeader))) {
+ByteQueue::ByteQueue(const QueueSettings& settings) : ref_(Ref::create(memory::Kind::queue, sizeof(QueueHeader))) {
   auto& header = *new (ref_.address()) QueueHeader{};
   header.magic = queue_magic;
-  header.type = type;
-  header.maxsize = maxsize;
+  header.type = settings.type;
+  header.maxsize = settings.maxsize;
+  header.leasing = settings.leasing ? 1 : 0;
+  header.most_deliveries = settings.most_deliveries;
   memory::allocate_run(ref_, header.head_segment, first_segment);
   const std::uint64_t offset = value(header.head_segment);
   format(segment_at(offset), memory::run_bytes(offset), 0);
@@ -482,6 +517,9 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
   std::uint64_t tail_then = 0;
   std::size_t too_large = 0;
   std::uint32_t number = 0;
+  std::vector<std::uint64_t> gone;  // members that died with leases
+  bool taken_over = false;
+  bool looked_for_gone = false;
   sync::Slip slip;
   bool has_slept = false;
 
@@ -492,24 +530,43 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
       if (!side.held()) return;
       const bool closed = header.closed.load(std::memory_order_acquire) != 0;  // before looking: see close()
       Consumer consumer(ref_);
+      Leases leases(ref_, header);
+      if (side.from_dead_owner()) leases.clear_uncommitted(consumer.number());
       Consumer::Record record;
       too_large = 0;
-      while (outcome.done < most && consumer.look(record)) {
-        if (outcome.done == 0) slip.found(consumer.available());
+      const auto accept = [&] {
         if (receiver.room() < record.bytes.size()) {
           if (outcome.done == 0) too_large = record.bytes.size();
-          break;
+          return false;
         }
         if (record.handle_count != 0) receiver.accept_handles(take_hold(record));
         receiver.accept(record.bytes);
+        return true;
+      };
+      while (outcome.done < most && consumer.look(record)) {
+        if (outcome.done == 0) slip.found(consumer.available());
+        if (!accept()) break;
+        if (header.leasing != 0) lease(leases, record, consumer.number());
         consumer.pass(record);
         ++outcome.done;
       }
+      if (outcome.done == 0 && too_large == 0 && !gone.empty()) {
+        const auto is_gone = [&](std::uint64_t name) { return std::ranges::find(gone, name) != gone.end(); };
+        if (Lease* const again = leases.of_the_gone(is_gone)) {
+          record = record_of(leases.item(*again), value(again->size));
+          if (accept()) {
+            leases.take_over(*again, this_holder());
+            outcome.done = 1;
+            taken_over = true;
+          }
+        }
+      }
       MULTIPROCESSING_STEP("queue.get.looked");
-      if (outcome.done != 0) consumer.commit();
+      if (outcome.done != 0 && !taken_over) consumer.commit();
       outcome.closed = outcome.done == 0 && too_large == 0 && closed;
       left = consumer.left_a_segment();
-      number = consumer.number();
+      number =
+          header.leasing != 0 && memory::has_cargo(ref_) ? leases.oldest_number(consumer.number()) : consumer.number();
       tail_word = &consumer.tail_word();
       tail_then = consumer.tail_seen();
     }
@@ -519,6 +576,11 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
   for (;;) {
     attempt();
     if (outcome.done != 0) break;
+    if (header.leasing != 0 && !looked_for_gone) {  // before it says that there is nothing
+      gone = gone_holders(ref_);
+      looked_for_gone = true;
+      if (!gone.empty()) continue;
+    }
     if (outcome.closed) return outcome;
     if (too_large != 0) {
       receiver.reserve(too_large);
@@ -538,10 +600,65 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
     if (outcome.done != 0) break;
     if (!outcome.closed && too_large == 0) header.not_empty.wait(ticket, deadline);
     has_slept = true;
+    looked_for_gone = false;
   }
   if (header.maxsize != 0) header.not_full.notify_after_release();
   if (memory::has_cargo(ref_)) memory::drop_cargo(ref_, number);
   return outcome;
+}
+
+bool ByteQueue::leasing() const noexcept { return header_of(ref_).leasing != 0; }
+
+bool ByteQueue::acknowledge() const {
+  QueueHeader& header = header_of(ref_);
+  bool found = false;
+  std::uint32_t oldest = 0;
+  {
+    const Side side(header.consumers, Deadline::never());
+    const Consumer consumer(ref_);
+    Leases leases(ref_, header);
+    if (side.from_dead_owner()) leases.clear_uncommitted(consumer.number());
+    found = leases.acknowledge(this_holder());
+    oldest = leases.oldest_number(consumer.number());
+  }
+  header.all_done.notify_after_release();
+  if (memory::has_cargo(ref_)) memory::drop_cargo(ref_, oldest);
+  return found;
+}
+
+bool ByteQueue::join(Deadline deadline) const {
+  QueueHeader& header = header_of(ref_);
+  const auto all_done = [&] {
+    const std::vector<std::uint64_t> gone = gone_holders(ref_);
+    bool left = false;
+    bool done = false;
+    std::size_t lost = 0;
+    {
+      const Side side(header.consumers, Deadline::never());
+      Consumer consumer(ref_);
+      Leases leases(ref_, header);
+      if (side.from_dead_owner()) leases.clear_uncommitted(consumer.number());
+      // Marks as lost what nobody will get again.
+      const auto is_gone = [&](std::uint64_t name) { return std::ranges::find(gone, name) != gone.end(); };
+      static_cast<void>(leases.of_the_gone(is_gone));
+      Consumer::Record record;
+      done = !consumer.look(record) && !leases.any_held();
+      left = consumer.left_a_segment();
+      if (done) lost = leases.forget_lost();
+    }
+    if (left) memory::finish_limbo();
+    if (lost != 0) {
+      throw Error("JoinableQueue::join: " + std::to_string(lost) +
+                  " items were not done: the processes that took them died, and those that got them next died too");
+    }
+    return done;
+  };
+  for (;;) {
+    const auto ticket = header.all_done.prepare();
+    if (all_done()) return true;
+    if (deadline.is_over()) return false;
+    header.all_done.wait(ticket, deadline);
+  }
 }
 
 // Under the producers' lock: a put that was accepted is in the ring before `closed` is, so a consumer that sees

@@ -10,6 +10,14 @@ void throw_put_after_close() { throw Closed("put: the queue was closed, it takes
 
 void throw_closed_and_empty() { throw Closed("get: the queue is closed and empty, nothing will come any more"); }
 
+void throw_nothing_to_acknowledge() {
+  throw std::logic_error(
+      "task_done: this queue delivers at most once, nothing is acknowledged; make it with "
+      "Delivery::at_least_once, or use a JoinableQueue");
+}
+
+void throw_done_too_often() { throw std::invalid_argument("task_done: called more often than items were taken"); }
+
 // FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/).
 std::uint64_t fingerprint(std::string_view type_name) noexcept {
   std::uint64_t hash = 14695981039346656037U;

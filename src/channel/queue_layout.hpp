@@ -43,6 +43,8 @@ struct QueueHeader {
   std::uint64_t magic;
   std::uint64_t type;
   std::uint64_t maxsize;  // 0: no bound
+  std::uint32_t leasing;  // 1: an item that was taken is kept until it is acknowledged (leases.hpp)
+  std::uint32_t most_deliveries;  // of such an item; 0: no bound
   Word closed;            // here, where nothing else is written: both sides read it in each operation
   // Producers' side.
   alignas(64) sync::RobustLock producers;
@@ -53,9 +55,11 @@ struct QueueHeader {
   // Consumers' side.
   alignas(64) sync::RobustLock consumers;
   Word head_segment;
+  Word leases;  // their first table
   alignas(64) Word takes;  // mirror of head.number, for the bound: may lag behind by what a dead consumer did last
   alignas(64) sync::EventCount not_empty;
   alignas(64) sync::EventCount not_full;
+  sync::EventCount all_done;
 };
 
 struct Segment {

@@ -128,8 +128,7 @@ bool is_over(const BarrierState& state, std::uint32_t number) { return Round::of
 void wait_for_the_end(const memory::Ref& ref, std::uint32_t number, detail::Deadline deadline) {
   BarrierState& state = state_of(ref);
   while (!is_over(state, number) && !deadline.is_over()) {
-    state.changed.wait_until([&] { return is_over(state, number); },
-                             deadline.at_most(sync::EventCount::look_again));
+    state.changed.wait_until([&] { return is_over(state, number); }, deadline.at_most(sync::EventCount::look_again));
     Locked locked(ref);
     if (locked.round().number == number) locked.arrived();
   }

@@ -47,8 +47,9 @@ ConditionState& state_of(const memory::Ref& ref) { return *static_cast<Condition
 Presence& take_place(const memory::Ref& ref) {
   ConditionState& state = state_of(ref);
   const Exclusive exclusive(state.lock);
-  Presence& place =
-      synchronize::Slots<Presence>(ref, state.places).find_or_grow([](Presence& candidate) { return candidate.take(); });
+  Presence& place = synchronize::Slots<Presence>(ref, state.places).find_or_grow([](Presence& candidate) {
+    return candidate.take();
+  });
   const std::uint64_t order = state.last_order.load(std::memory_order_relaxed) + 1;
   state.last_order.store(order, std::memory_order_relaxed);
   place.write(order << 1);

@@ -23,7 +23,9 @@ EventState& state_of(const memory::Ref& ref) { return *static_cast<EventState*>(
 
 }  // namespace
 
-Event::Event() : Handle(memory::Ref::create(memory::Kind::event, sizeof(EventState))) { new (ref_.address()) EventState; }
+Event::Event() : Handle(memory::Ref::create(memory::Kind::event, sizeof(EventState))) {
+  new (ref_.address()) EventState;
+}
 Event::Event(codec::Undecoded) noexcept : Handle(memory::Ref()) {}
 
 void Event::set() const {

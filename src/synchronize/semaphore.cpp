@@ -30,15 +30,17 @@
 #include "multiprocessing/synchronize.hpp"
 #include "os/faults.hpp"
 #include "sync/event_count.hpp"
-#include "synchronize/leave.hpp"
 #include "synchronize/exclusive.hpp"
+#include "synchronize/leave.hpp"
 #include "synchronize/slots.hpp"
+#include "synchronize/this_member.hpp"
 
 namespace multiprocessing {
 namespace {
 
 using memory::Word;
 using synchronize::Exclusive;
+using synchronize::this_member;
 using Signed = std::atomic<std::int64_t>;
 
 struct Share {
@@ -58,23 +60,10 @@ struct SemaphoreState {
   sync::EventCount available;
 };
 
-// This process's name in the family, asked for once; and whether it has shares to fold when it leaves.
-class ThisMember {
- public:
-  ThisMember() noexcept {
-    ::pthread_atfork(nullptr, nullptr, [] { known.store(0, std::memory_order_relaxed); });
-  }
-  [[nodiscard]] std::uint64_t name() const {
-    std::uint64_t name = known.load(std::memory_order_relaxed);
-    if (name == 0) known.store(name = memory::self_name() + 1, std::memory_order_relaxed);
-    return name - 1;
-  }
-  [[nodiscard]] bool was_asked_for() const noexcept { return known.load(std::memory_order_relaxed) != 0; }
-
- private:
-  static inline std::atomic<std::uint64_t> known{0};  // + 1: 0 is a name
-};
-const ThisMember this_member;
+// This process has shares to fold when it leaves.  A child of a fork begins without.
+std::atomic<bool> has_shares{false};
+[[maybe_unused]] const int registered =
+    ::pthread_atfork(nullptr, nullptr, [] { has_shares.store(false, std::memory_order_relaxed); });
 
 SemaphoreState& state_of(const memory::Ref& ref) { return *static_cast<SemaphoreState*>(ref.address()); }
 
@@ -144,9 +133,10 @@ class Locked {
   }
 
   Share& share_of_this_process() {
-    const std::uint64_t me = this_member.name() + 1;
+    const std::uint64_t me = this_member() + 1;
     if (Share* const mine = shares_.find([&](const Share& s) { return read(s.member) == me; })) return *mine;
     Share& fresh = shares_.find_or_grow([](const Share& s) { return read(s.member) == 0; });
+    has_shares.store(true, std::memory_order_relaxed);
     write(fresh.taken, 0);
     fresh.member.store(me, std::memory_order_relaxed);
     return fresh;
@@ -208,11 +198,11 @@ void recover_from_the_dead(const memory::Ref& ref) {
 namespace synchronize {
 
 void leave() noexcept {
-  if (!this_member.was_asked_for()) return;
+  if (!has_shares.load(std::memory_order_relaxed)) return;
   try {
     for (const memory::Ref& semaphore : memory::objects_of(memory::Kind::semaphore)) {
       if (read(state_of(semaphore).shares) == 0) continue;  // nobody has a share, or it is being made just now
-      Locked(semaphore).leave(this_member.name());
+      Locked(semaphore).leave(this_member());
     }
   } catch (const std::exception&) {  // no memory: as if it had been killed
   }

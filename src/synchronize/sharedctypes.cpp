@@ -6,6 +6,8 @@
 //  died …                              what the others see
 //  in set or update, before `current`   the value before
 //  after it                             the new value; the lock comes from a dead owner
+#include "multiprocessing/sharedctypes.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <limits>
@@ -14,7 +16,6 @@
 
 #include "base/error.hpp"
 #include "memory/arena.hpp"
-#include "multiprocessing/sharedctypes.hpp"
 #include "os/faults.hpp"
 #include "synchronize/owned.hpp"
 

@@ -1,3 +1,5 @@
+#include "multiprocessing/sharedctypes.hpp"
+
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -9,7 +11,6 @@
 
 #include "memory/family.hpp"
 #include "multiprocessing/detail/archive.hpp"
-#include "multiprocessing/sharedctypes.hpp"
 #include "support/crash.hpp"
 #include "support/watchdog.hpp"
 

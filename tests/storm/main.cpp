@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::array targets{
     Target{"lock", lock_storm},
+    Target{"synchronize", synchronize_storm},
     Target{"arena", arena_storm},
     Target{"queue", queue_storm},
     Target{"pool", pool_storm},
@@ -68,7 +69,7 @@ bool run(const Target& target, const Settings& settings) {
   target.run(settings, report);
   compare(before, report);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  std::printf("%-6s %8llu kills  %12llu operations  %llu violations  seed %llu  %.1f s  %s\n", target.name,
+  std::printf("%-11s %8llu kills  %12llu operations  %llu violations  seed %llu  %.1f s  %s\n", target.name,
               static_cast<unsigned long long>(report.kills), static_cast<unsigned long long>(report.operations),
               static_cast<unsigned long long>(report.violations), static_cast<unsigned long long>(settings.seed),
               took.count(), report.note.c_str());

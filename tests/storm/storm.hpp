@@ -40,6 +40,7 @@ struct Target {
 };
 
 void lock_storm(const Settings&, Report&);
+void synchronize_storm(const Settings&, Report&);
 void arena_storm(const Settings&, Report&);
 void queue_storm(const Settings&, Report&);
 void pool_storm(const Settings&, Report&);

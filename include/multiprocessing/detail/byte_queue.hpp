@@ -39,10 +39,16 @@ struct TakeOutcome {
   bool closed = false;  // closed and empty: nothing will come any more
 };
 
+struct QueueSettings {
+  std::size_t maxsize = 0;  // 0: no bound
+  std::uint64_t type = 0;   // a fingerprint of the item type, checked when a handle arrives in another process
+  bool leasing = false;     // what was taken is kept until acknowledge(), and delivered again when its taker dies:
+  std::uint32_t most_deliveries = 0;  // so often altogether; 0: no bound
+};
+
 class ByteQueue {
  public:
-  // `type`: a fingerprint of the item type, checked when a handle arrives in another process.
-  ByteQueue(std::size_t maxsize, std::uint64_t type);
+  explicit ByteQueue(const QueueSettings& settings);
   ByteQueue(memory::Ref ref, std::uint64_t type);  // throws TypeMismatch
   explicit ByteQueue(memory::Ref empty) noexcept : ref_(std::move(empty)) {}
 
@@ -51,6 +57,14 @@ class ByteQueue {
   PutOutcome put(std::span<const Message> messages, Deadline deadline) const;
   // Waits for the first message, then takes up to `most` that are there.
   TakeOutcome take(Receiver& receiver, std::size_t most, Deadline deadline) const;
+
+  // Of a leasing queue: the oldest item that this thread has taken (or this process, or anybody) is done with.  False:
+  // there is none.
+  bool acknowledge() const;
+  // Waits until nothing is in the queue and everything taken is acknowledged.  Throws Error when items were lost since
+  // the last call, because their takers died as often as may be.  False: not by the deadline.
+  bool join(Deadline deadline) const;
+  [[nodiscard]] bool leasing() const noexcept;
 
   void close() const;
   [[nodiscard]] bool closed() const noexcept;
