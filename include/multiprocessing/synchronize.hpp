@@ -12,9 +12,9 @@
 //
 // When a process dies, by any means and at any instruction, nobody is blocked for ever by what it had:
 //   Lock, RLock      go to the next who wants them; owner_died() tells that one that the data may be half changed
-//   Semaphore        what a dead process had acquired and not released comes back, within 100 ms of somebody waiting
-//                    for it.  A process that returns from its target or calls exit() takes its units with it, as in
-//                    Python; one that was killed, or called _exit(), does not
+//   Semaphore        what a dead process had acquired and not released comes back, within half a second when somebody
+//                    waits for it.  A process that returns from its target or calls exit() takes its units with it, as
+//                    in Python; one that was killed, or called _exit(), does not
 //   Condition        a dead waiter is passed over: a notification goes to a living one.  One that died after it was
 //                    notified and before it returned hands its notification on with the next notify()
 //   Event            nothing to recover

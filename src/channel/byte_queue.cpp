@@ -16,7 +16,7 @@
 //   1 copy     while writing record               nothing: tail has not moved
 //   2 commit   after storing tail                 the message; `puts` (hence qsize) lags until the next put
 //   3 mirror   after storing puts                 the message
-//   4 notify   before waking sleepers             the message, at the latest after EventCount::look_again
+//   4 notify   before waking sleepers             the message; sleepers look by themselves (sync::Naps)
 //  link (no room in the ring)
 //   1 spare    after allocating                   a spare segment, used by the next producer that needs one
 //   2 commit   after storing next                 a new empty segment; tail_segment is moved on by whoever comes next,
@@ -463,7 +463,7 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
   }
   PutOutcome outcome;
   sync::Slip slip;
-  bool has_slept = false;
+  sync::Naps naps;
   // Puts what fits; false: full.
   const auto attempt = [&]() -> bool {
     const Side side(header.producers, deadline);
@@ -499,14 +499,13 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
       if (std::exchange(refreshed, true) || header.maxsize == 0 || !refresh_takes(ref_)) return outcome;
       continue;
     }
-    if (!has_slept && spin_until([&] { return !full(); })) {
+    if (naps.none_yet() && spin_until([&] { return !full(); })) {
       if (header.maxsize >= smallest_stream) slip.wait();
       continue;
     }
     const auto ticket = header.not_full.prepare();
     refresh_takes(ref_);
-    if (full() && value(header.closed) == 0) header.not_full.wait(ticket, deadline);
-    has_slept = true;
+    if (full() && value(header.closed) == 0) header.not_full.wait(ticket, deadline, naps.next());
   }
 }
 
@@ -521,7 +520,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
   bool taken_over = false;
   bool looked_for_gone = false;
   sync::Slip slip;
-  bool has_slept = false;
+  sync::Naps naps;
 
   const auto attempt = [&] {
     bool left = false;
@@ -591,15 +590,14 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
       return (tail_word != nullptr && tail_word->load(std::memory_order_relaxed) != tail_then) ||
              value(header.closed) != 0;
     };
-    if (!has_slept && spin_until(changed)) {
+    if (naps.none_yet() && spin_until(changed)) {
       slip.wait();
       continue;
     }
     const auto ticket = header.not_empty.prepare();
     attempt();
     if (outcome.done != 0) break;
-    if (!outcome.closed && too_large == 0) header.not_empty.wait(ticket, deadline);
-    has_slept = true;
+    if (!outcome.closed && too_large == 0) header.not_empty.wait(ticket, deadline, naps.next());
     looked_for_gone = false;
   }
   if (header.maxsize != 0) header.not_full.notify_after_release();
@@ -653,11 +651,11 @@ bool ByteQueue::join(Deadline deadline) const {
     }
     return done;
   };
-  for (;;) {
+  for (sync::Naps naps;;) {
     const auto ticket = header.all_done.prepare();
     if (all_done()) return true;
     if (deadline.is_over()) return false;
-    header.all_done.wait(ticket, deadline);
+    header.all_done.wait(ticket, deadline, naps.next());
   }
 }
 

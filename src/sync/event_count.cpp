@@ -13,8 +13,8 @@ EventCount::Ticket EventCount::prepare() noexcept {
   return ticket;
 }
 
-void EventCount::wait(Ticket ticket, Deadline deadline) noexcept {
-  os::futex_wait(word_, ticket, deadline.at_most(look_again));
+void EventCount::wait(Ticket ticket, Deadline deadline, std::chrono::milliseconds nap) noexcept {
+  os::futex_wait(word_, ticket, deadline.at_most(nap));
 }
 
 void EventCount::wake() noexcept {

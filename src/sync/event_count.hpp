@@ -11,7 +11,7 @@
 //  died at …                         what the others see
 //  waiter, before prepare's store     nothing
 //  waiter, after it                   the bit set: one needless wake-up, which clears it
-//  notifier, before notify            sleepers look again within `look_again` (100 ms) and find the state changed
+//  notifier, before notify            sleepers look again by themselves (Naps) and find the state changed
 //  notifier, between word and wake    the same
 //
 // A wake-up is never what makes the protocol right: it only makes it fast.  Everybody is woken, for a single
@@ -29,15 +29,28 @@ namespace multiprocessing::sync {
 
 using detail::Deadline;
 
+// How long a sleeper sleeps before it looks by itself: 100 ms at a time for a second, then half a second, so that a hundred
+// idle processes take less than a hundredth of a core.
+class Naps {
+ public:
+  [[nodiscard]] std::chrono::milliseconds next() noexcept { return ++taken_ > 10 ? idle : first; }
+  [[nodiscard]] bool none_yet() const noexcept { return taken_ == 0; }
+  static constexpr std::chrono::milliseconds first{100};
+  static constexpr std::chrono::milliseconds idle{500};
+
+ private:
+  int taken_ = 0;
+};
+
 class EventCount {
  public:
   using Ticket = std::uint32_t;
-  static constexpr std::chrono::milliseconds look_again{100};
+  static constexpr std::chrono::milliseconds look_again = Naps::first;
 
   // Announces a sleeper.  The caller must look at the state after this and before wait().
   [[nodiscard]] Ticket prepare() noexcept;
-  // Returns after a notify() that followed prepare(), at the deadline, after `look_again`, or for no reason.
-  void wait(Ticket ticket, Deadline deadline) noexcept;
+  // Returns after a notify() that followed prepare(), at the deadline, after `nap`, or for no reason.
+  void wait(Ticket ticket, Deadline deadline, std::chrono::milliseconds nap = look_again) noexcept;
   // Call after the change was stored, outside of locks.  Costs a fence and a load when nobody sleeps.
   void notify() noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);  // sync(event-count): pairs with prepare()
@@ -85,11 +98,11 @@ bool EventCount::wait_until(Ready ready, Deadline deadline) {
       return true;
     }
   }
-  for (;;) {
+  for (Naps naps;;) {
     const Ticket ticket = prepare();
     if (ready()) return true;
     if (deadline.is_over()) return false;
-    wait(ticket, deadline);
+    wait(ticket, deadline, naps.next());
   }
 }
 

@@ -237,12 +237,12 @@ bool Semaphore::acquire_until(detail::Deadline deadline) const {
       return true;
     }
   }
-  for (;;) {
+  for (sync::Naps naps;;) {
     recover_from_the_dead(ref_);
     const auto ticket = state.available.prepare();
     if (Locked(ref_).acquire()) return true;
     if (deadline.is_over()) return false;
-    state.available.wait(ticket, deadline);
+    state.available.wait(ticket, deadline, naps.next());
   }
 }
 
