@@ -121,7 +121,8 @@ class Array : public synchronize::Handle<memory::Kind::array> {
   }
   // A copy of these.
   template <std::ranges::sized_range Range>
-    requires std::convertible_to<std::ranges::range_reference_t<Range>, T>
+    requires(std::convertible_to<std::ranges::range_reference_t<Range>, T> &&
+             !std::same_as<std::remove_cvref_t<Range>, Array>)  // that is a copy of the handle
   explicit Array(Range&& items) : Array(std::ranges::size(items)) {
     std::ranges::copy(items, span().begin());
   }

@@ -93,6 +93,17 @@ TEST_F(SharedctypesTest, AnArrayIsZerosAndOneForAllProcesses) {
   EXPECT_EQ(grid[999'999], 2.5);
 }
 
+TEST_F(SharedctypesTest, CopiesAreHandlesOfOneObject) {
+  Array<int> array(3);
+  Array<int> copy = array;  // of what is not const, too
+  copy[1] = 5;
+  EXPECT_EQ(array[1], 5);
+  Value<int> value(1);
+  Value<int> also = value;
+  also.set(2);
+  EXPECT_EQ(value.get(), 2);
+}
+
 TEST_F(SharedctypesTest, AnArrayIsMadeOfARange) {
   const Array<int> numbers(std::vector{3, 1, 2});
   EXPECT_TRUE(std::ranges::equal(numbers.span(), std::array{3, 1, 2}));
