@@ -2,12 +2,12 @@
 // queue has no bound.
 #include <algorithm>
 #include <cstddef>
-#include <multiprocessing/process.hpp>
 #include <multiprocessing/queue.hpp>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "harness/child.hpp"
 #include "queue/workload.hpp"
 
 namespace {
@@ -16,27 +16,10 @@ namespace mp = multiprocessing;
 
 constexpr std::size_t kBatch = 64;
 
-class Child {
- public:
-  template <class Body>
-  explicit Child(Body body) : process_{std::move(body)} {
-    process_.start();
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() {
-    process_.kill();
-    process_.join();
-  }
-
- private:
-  mp::Process process_;
-};
-
 template <class Item>
 class Singles {
  public:
-  using Child = ::Child;
+  using Child = bench::Child;
 
   explicit Singles(const bench::Shape& shape) : queue_{shape.depth} {}
 
