@@ -118,7 +118,7 @@ TEST(ForeignPacketTest, LengthsAreCheckedBeforeAnythingIsDoneWithThem) {
   foreign.expect_refused("length");
   header.handles = ~std::uint32_t{0};
   foreign.write(header, "abc");
-  foreign.expect_refused("length");
+  foreign.expect_refused("more than a message can hold");
   foreign.write(good_header(60'000), std::string(60'000, 'x'));
   foreign.expect_refused("too long");
 }

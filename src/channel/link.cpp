@@ -107,7 +107,9 @@ class Packet {
                         " descriptors at the most, this one has " + std::to_string(message.descriptors.size()));
     }
     const std::size_t content = message.handles.size() * sizeof(std::uint64_t) + message.bytes.size();
-    if (content > longest_content) throw NotSendable("a message is limited to 1 TiB");
+    if (content > longest_content || message.handles.size() > most_message_handles) {
+      throw NotSendable("a message is limited to 1 TiB and 16 million handles");
+    }
     header_ = {packet_magic,
                content > packet_limit,
                static_cast<std::uint16_t>(message.descriptors.size()),
@@ -251,7 +253,7 @@ PacketHeader checked_header(const std::byte* packet, const Peeked& peeked) {
   if (header.magic != packet_magic || header.large > 1) throw_foreign("it has no header");
   const std::size_t rest = peeked.packet().bytes - sizeof header;
   if (rest > largest_packet) throw_foreign("it is too long");
-  if (header.bytes > longest_content || header.handles > longest_content / sizeof(std::uint64_t)) {
+  if (header.bytes > longest_content || header.handles > most_message_handles) {
     throw_foreign("it announces more than a message can hold");
   }
   if (header.large == 0 && header.handles * sizeof(std::uint64_t) + header.bytes != rest) {

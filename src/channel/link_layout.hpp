@@ -46,6 +46,7 @@ inline constexpr std::size_t largest_packet = std::size_t{48} << 10;  // content
 // So that no more than a handful of large messages are on their way: without it the socket would take some 270, of any
 // size.  A file of its own is no place to wait in.
 inline constexpr std::size_t largest_ballast = std::size_t{24} << 10;
+inline constexpr std::uint32_t most_message_handles = std::uint32_t{1} << 24;
 inline constexpr std::uint64_t longest_content = (std::uint64_t{1} << 40) - 1;
 
 }  // namespace multiprocessing::channel
