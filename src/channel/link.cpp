@@ -490,6 +490,7 @@ bool Link::take(std::uint64_t type, const std::type_info& wanted, Incoming& into
     drop(socket);
     MULTIPROCESSING_STEP("conn.recv.taken");
   }
+  if (into.mapped_ != nullptr) os::read_ahead(into.mapped_, into.mapped_bytes_);  // not under the lock: it takes long
   if (memory::has_cargo(in_)) memory::drop_cargo(in_, cargo_limit);
   MULTIPROCESSING_STEP("conn.recv.dropped");
   return true;

@@ -99,6 +99,7 @@ int seal_content(int fd) noexcept;             // of a memfd: size and content a
 // The size of a memfd whose content is final and all there; -EINVAL for any other file.
 int sealed_size(int fd, std::uint64_t& bytes) noexcept;
 int map_sealed(int fd, std::size_t bytes, void** where) noexcept;  // to read; undone by unmap()
+void read_ahead(void* where, std::size_t bytes) noexcept;          // maps the pages at once, where the kernel can
 int eventfd(bool readable) noexcept;                               // CLOEXEC, non-blocking
 int set_event(int fd, bool readable) noexcept;
 // What tells a descriptor from one that took its number later: device and inode.

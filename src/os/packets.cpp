@@ -12,6 +12,10 @@
 
 #include "os/os.hpp"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 namespace multiprocessing::os {
 namespace {
 
@@ -149,6 +153,8 @@ int map_sealed(int fd, std::size_t bytes, void** where) noexcept {
   *where = area;
   return 0;
 }
+
+void read_ahead(void* where, std::size_t bytes) noexcept { ::madvise(where, bytes, MADV_POPULATE_READ); }
 
 int eventfd(bool readable) noexcept {
   if (const int error = injected(Call::eventfd)) return -error;
