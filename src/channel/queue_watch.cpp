@@ -9,7 +9,6 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -123,7 +122,7 @@ class Watcher {
       watch->fd = -1;
     }
     running_ = false;
-    new (&mutex_) std::mutex;
+    mutex_.unlock();
   }
 
  private:

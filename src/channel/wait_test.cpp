@@ -22,6 +22,7 @@
 #include "channel/queue_test_support.hpp"
 #include "os/os.hpp"
 #include "support/crash.hpp"
+#include "support/sanitizers.hpp"
 #include "support/shared.hpp"
 #include "support/watchdog.hpp"
 
@@ -330,6 +331,7 @@ TEST(QueueDescriptorTest, ItsThreadTakesNoSignals) {
 }
 
 TEST(QueueDescriptorTest, AForkedChildHasItsOwn) {
+  if (testing::under_tsan) GTEST_SKIP() << "no threads in a child that was forked by a threaded program";
   Watchdog dog{60s};
   for (const Child::Making making : {Child::member, Child::plain}) {
     const Queue<int> queue;
@@ -359,6 +361,7 @@ TEST(QueueDescriptorTest, AForkedChildHasItsOwn) {
 }
 
 TEST(QueueDescriptorTest, Fault28ForksWhileDescriptorsComeAndGoHarmNobody) {
+  if (testing::under_tsan) GTEST_SKIP() << "no threads in a child that was forked by a threaded program";
   Watchdog dog{120s};
   const Queue<int> queue;
   std::atomic<bool> stop{false};
