@@ -357,6 +357,7 @@ class SimpleQueue {
   [[nodiscard]] T get() const { return queue_.get(); }
   [[nodiscard]] bool empty() const noexcept { return queue_.empty(); }
   void close() const { queue_.close(); }
+  [[nodiscard]] int fileno() const { return queue_.fileno(); }
 
   template <class Archive>
   void save(Archive& archive) const {
@@ -368,6 +369,7 @@ class SimpleQueue {
   }
 
  private:
+  friend class Waitable;
   Queue<T> queue_;
 };
 

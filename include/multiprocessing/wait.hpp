@@ -38,6 +38,9 @@ class Waitable {
   template <class T>
   Waitable(const Queue<T>& queue) : queue_(queue.queue_) {}  // NOLINT
 
+  template <class T>
+  Waitable(const SimpleQueue<T>& queue) : Waitable(queue.queue_) {}  // NOLINT
+
   // For wait().  The queue, or null.
   [[nodiscard]] const channel::ByteQueue* queue() const noexcept { return queue_ ? &*queue_ : nullptr; }
   // What to poll; valid while `held` lives, where it is set.  Throws OsError with EBADF when it is closed.

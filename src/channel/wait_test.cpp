@@ -88,6 +88,42 @@ TEST(WaitTest, TheEndOfFileAndAClosedQueueAreReady) {
   EXPECT_EQ(wait({pipe.right, queue}), (Positions{0, 1}));
 }
 
+TEST(WaitTest, QueuesOfEveryKindAreReadyWhenTheyHaveItems) {
+  Watchdog dog{60s};
+  const JoinableQueue<int> joinable;
+  const SimpleQueue<int> simple;
+  EXPECT_EQ(wait({joinable, simple}, 0s), Positions{});
+  simple.put(1);
+  EXPECT_EQ(wait({joinable, simple}), Positions{1});
+  EXPECT_TRUE(readable(simple.fileno()));
+  joinable.put(1);
+  EXPECT_EQ(wait({joinable, simple}), (Positions{0, 1}));
+  EXPECT_TRUE(readable(joinable.fileno()));
+}
+
+// A death of which nobody is told: it is found by looking.
+TEST(WaitTest, AnItemThatADeadConsumerHadLeasedIsReadyAgain) {
+  Watchdog dog{60s};
+  const JoinableQueue<int> queue;
+  const Ends pipe;
+  queue.put(7);
+  const int fd = queue.fileno();
+  Child child{Child::member, [&] {
+                MP_REQUIRE(queue.get() == 7);
+                pipe.right.send(1);
+                pipe.right.recv<int>();
+              }};
+  EXPECT_EQ(pipe.left.recv<int>(), 1);
+  EXPECT_EQ(wait({queue}, 0s), Positions{});
+  spin_until([&] { return !readable(fd); });
+  child.signal(SIGKILL);
+  EXPECT_EQ(wait({queue}), Positions{0});
+  spin_until([&] { return readable(fd); });
+  EXPECT_EQ(child.wait(), -SIGKILL);
+  EXPECT_EQ(queue.get(), 7);
+  queue.task_done();
+}
+
 TEST(WaitTest, SentinelsAndPlainDescriptorsAreReadyWhenTheyPollReadable) {
   Watchdog dog{60s};
   const Ends gate;
