@@ -10,8 +10,8 @@
 // polls readable (the sentinel of a process that has ended, a socket, a pipe).  The end of file and a closed queue are
 // ready too.  Nothing is taken: whoever else reads from the same thing may be faster.
 //
-// Threads: safe from any thread.  Only queues, or only connections and descriptors: the calling thread waits.  A mixture
-// makes use of Queue::fileno(), hence of its thread.
+// Threads: safe from any thread.  Only queues, or only connections and descriptors: the calling thread waits by itself.
+// A mixture makes use of Queue::fileno(), hence of its thread.
 // Errors: OsError with EBADF for a closed connection (also one that is closed meanwhile) or descriptor.
 #pragma once
 

@@ -8,8 +8,8 @@
 //   2. A watch holds its queue.  When this process has no other handle of it (Ref::use_count() is 1, under the lock:
 //      whoever asks for a watch has a handle) the watch goes, and its descriptor is closed.
 //   3. The thread sleeps on one word per queue: on `not_empty` while its descriptor is not readable, on `emptied` while
-//      it is.  It announces itself, looks again, and only then sleeps (event_count.hpp).  Where the kernel cannot sleep
-//      on several words (before Linux 5.16), or there are more than fit in a call, it looks again every 5 ms.
+//      it is.  It announces itself, looks again, and only then sleeps (event_count.hpp), 100 ms at the most.  Where the
+//      kernel cannot sleep on several words (before Linux 5.16), or on so many, it looks again every 5 ms.
 //   4. The lock is held for a few instructions, never while the arena's gate or a queue's lock is taken; fork() takes
 //      it before and releases it after, on both sides.  In the child the descriptors are closed (they would be the
 //      parent's), the watches stay as handles that nobody has asked for yet, and there is no thread until somebody does.
