@@ -148,7 +148,7 @@ TEST(ConnectionCrashTest, ALargeMessageWithAHandleToo) {
       [](const Ends&) {}, [](const Connection& to) { send_parcel(to, 100'000); }, expect_parcel_or_end);
 }
 
-// A number that a dead sender had taken must not be given again: its message's receiver would drop the cargo of another.
+// A number that a dead sender had taken must not be given again: the cargo of another message would be dropped.
 TEST(ConnectionCrashTest, WhatIsSentAfterADeathIsHeldUntilItIsReceived) {
   Watchdog dog{240s};
   sweep(

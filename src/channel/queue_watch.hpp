@@ -12,7 +12,7 @@
 //      kernel cannot sleep on several words (before Linux 5.16), or on so many, it looks again every 5 ms.
 //   4. The lock is held for a few instructions, never while the arena's gate or a queue's lock is taken; fork() takes
 //      it before and releases it after, on both sides.  In the child the descriptors are closed (they would be the
-//      parent's), the watches stay as handles that nobody has asked for yet, and there is no thread until somebody does.
+//      parent's), the watches stay as handles that nobody has asked for, and there is no thread until somebody does.
 //   5. The thread writes to a number only while it is still the event descriptor that it made: a program may have
 //      closed all of its descriptors.
 #pragma once
