@@ -51,6 +51,12 @@ class BrokenBarrier : public Error {  // a party died or gave up, or reset() or 
   using Error::Error;
 };
 
+// Connections.
+class EndOfFile : public Error {  // recv: everything was received and nobody is left who could send
+ public:
+  using Error::Error;
+};
+
 // What can be sent.
 class NotSendable : public Error {  // it cannot travel to another process: the text says what does
  public:

@@ -6,6 +6,7 @@
 // Or one header per concept, which compiles faster: each is the manual of what it declares.
 #pragma once
 
+#include "multiprocessing/connection.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
@@ -14,3 +15,4 @@
 #include "multiprocessing/serialize.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/synchronize.hpp"
+#include "multiprocessing/wait.hpp"

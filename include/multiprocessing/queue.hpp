@@ -157,6 +157,14 @@ class Queue {
   [[nodiscard]] bool full() const noexcept { return maxsize() != 0 && qsize() >= maxsize(); }
   [[nodiscard]] std::size_t maxsize() const noexcept { return queue_.maxsize(); }
 
+  // A descriptor for the program's own poll or epoll (level-triggered), not to be read from: readable while the queue
+  // has items or is closed.  A thread of this process keeps it so, from the first call on: after a put it becomes
+  // readable, and after the get that empties the queue unreadable, as soon as that thread has run; when a process was
+  // killed in the middle of a put or get, within 100 ms.  So it may say "readable" once more than there are items:
+  // take them with try_get().  It belongs to this process (a child asks for its own) and is valid while this process
+  // has a handle of the queue; it is closed at most 100 ms later.  Throws OsError.
+  [[nodiscard]] int fileno() const { return queue_.descriptor(); }
+
   // Travelling inside messages (serialize.hpp).
   explicit Queue(codec::Undecoded) noexcept : queue_(memory::Ref()) {}
   template <class Archive>
@@ -169,6 +177,7 @@ class Queue {
   }
 
  protected:
+  friend class Waitable;
   using Deadline = detail::Deadline;
   explicit Queue(const channel::QueueSettings& settings) : queue_(settings) {}
   [[nodiscard]] const channel::ByteQueue& bytes() const noexcept { return queue_; }
@@ -348,6 +357,7 @@ class SimpleQueue {
   [[nodiscard]] T get() const { return queue_.get(); }
   [[nodiscard]] bool empty() const noexcept { return queue_.empty(); }
   void close() const { queue_.close(); }
+  [[nodiscard]] int fileno() const { return queue_.fileno(); }
 
   template <class Archive>
   void save(Archive& archive) const {
@@ -359,6 +369,7 @@ class SimpleQueue {
   }
 
  private:
+  friend class Waitable;
   Queue<T> queue_;
 };
 

@@ -519,6 +519,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
   std::vector<std::uint64_t> gone;  // members that died with leases
   bool taken_over = false;
   bool looked_for_gone = false;
+  bool emptied = false;
   sync::Slip slip;
   sync::Naps naps;
 
@@ -564,6 +565,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
       if (outcome.done != 0 && !taken_over) consumer.commit();
       outcome.closed = outcome.done == 0 && too_large == 0 && closed;
       left = consumer.left_a_segment();
+      emptied = consumer.available() == 0;
       number =
           header.leasing != 0 && memory::has_cargo(ref_) ? leases.oldest_number(consumer.number()) : consumer.number();
       tail_word = &consumer.tail_word();
@@ -601,6 +603,7 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
     looked_for_gone = false;
   }
   if (header.maxsize != 0) header.not_full.notify_after_release();
+  if (emptied) header.emptied.notify_after_release();
   if (memory::has_cargo(ref_)) memory::drop_cargo(ref_, number);
   return outcome;
 }
@@ -672,6 +675,33 @@ void ByteQueue::close() const {
 }
 
 bool ByteQueue::closed() const noexcept { return value(header_of(ref_).closed) != 0; }
+
+// Looks as a consumer does: the mirrors that size() reads may lag behind a death, and items that the dead have leased
+// come again.  When the lock is not to be had somebody is taking items, or was stopped while doing so.
+bool ByteQueue::ready() const {
+  QueueHeader& header = header_of(ref_);
+  if (closed()) return true;
+  bool there = false;
+  bool left = false;
+  for (std::vector<std::uint64_t> gone;;) {
+    {
+      const Side side(header.consumers, Deadline::passed());
+      if (!side.held()) return size() != 0;
+      Consumer consumer(ref_);
+      Leases leases(ref_, header);
+      if (side.from_dead_owner()) leases.clear_uncommitted(consumer.number());
+      Consumer::Record record;
+      const auto is_gone = [&](std::uint64_t name) { return std::ranges::find(gone, name) != gone.end(); };
+      there = consumer.look(record) || (!gone.empty() && leases.of_the_gone(is_gone) != nullptr);
+      left = consumer.left_a_segment() || left;
+    }
+    if (there || header.leasing == 0 || !gone.empty()) break;
+    gone = gone_holders(ref_);
+    if (gone.empty()) break;
+  }
+  if (left) memory::finish_limbo();
+  return there || closed();
+}
 
 std::size_t ByteQueue::size() const noexcept {
   const QueueHeader& header = header_of(ref_);

@@ -56,7 +56,8 @@ struct QueueHeader {
   alignas(64) sync::RobustLock consumers;
   Word head_segment;
   Word leases;  // their first table
-  alignas(64) Word takes;  // mirror of head.number, for the bound: may lag behind by what a dead consumer did last
+  alignas(64) Word takes;    // mirror of head.number, for the bound: may lag behind by what a dead consumer did last
+  sync::EventCount emptied;  // for those who watch a queue that has items (queue_watch.hpp)
   alignas(64) sync::EventCount not_empty;
   alignas(64) sync::EventCount not_full;
   sync::EventCount all_done;

@@ -34,6 +34,33 @@ void Encoder::carry(memory::Ref ref) {
   }
 }
 
+void Encoder::carry(detail::SharedFd descriptor) {
+  if (!descriptors_travel_) {
+    throw NotSendable(
+        "a file descriptor or connection cannot go this way: descriptors travel through connections only "
+        "(mp::Pipe), or by being inherited by a Process");
+  }
+  const auto place = static_cast<std::uint32_t>(descriptors_.size());
+  const std::size_t at = size_;
+  descriptors_at_.reserve(descriptors_at_.size() + 1);
+  descriptors_.push_back(std::move(descriptor));
+  descriptors_at_.push_back(at);
+  try {
+    write(&place, sizeof place);
+  } catch (...) {
+    descriptors_.pop_back();
+    descriptors_at_.pop_back();
+    throw;
+  }
+}
+
+detail::SharedFd Decoder::adopt_descriptor() {
+  std::uint32_t place = 0;
+  read(&place, sizeof place);
+  if (place >= descriptors_.size()) throw_malformed("a descriptor that did not come with it");
+  return descriptors_[place];
+}
+
 memory::Ref Decoder::adopt() {
   std::uint64_t id = 0;
   read(&id, sizeof id);

@@ -256,6 +256,10 @@ Kind Ref::kind() const noexcept { return static_cast<Kind>(value(Arena::get().ob
 
 std::size_t Ref::bytes() const noexcept { return value(Arena::get().object(index_).bytes); }
 
+std::uint32_t Ref::use_count() const noexcept {
+  return address_ != nullptr ? Arena::if_made()->counts[index_].load(std::memory_order_acquire) : 0;
+}
+
 void Ref::retain(std::uint32_t index) noexcept {
   Arena::if_made()->counts[index].fetch_add(1, std::memory_order_relaxed);
 }

@@ -27,6 +27,10 @@ enum class Call {
   futex_wait,
   epoll,
   timerfd,
+  duplicate,
+  write,
+  eventfd,
+  futex_wait_any,
   count_,
 };
 

@@ -25,6 +25,18 @@
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449  // the same on every architecture
+#endif
+#ifndef FUTEX_32
+#define FUTEX_32 2
+struct futex_waitv {
+  __u64 val;
+  __u64 uaddr;
+  __u32 flags;
+  __u32 __reserved;
+};
+#endif
 
 namespace multiprocessing::os {
 namespace {
@@ -84,6 +96,19 @@ int futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, Deadlin
 
 int futex_wake(std::atomic<std::uint32_t>& word, int waiters) noexcept {
   return result(::syscall(SYS_futex, &word, FUTEX_WAKE, waiters, nullptr, nullptr, 0));
+}
+
+int futex_wait_any(std::span<const FutexWait> words, Deadline deadline) noexcept {
+  if (const int error = injected(Call::futex_wait_any)) return -error;
+  if (words.size() > most_futexes) return -EINVAL;
+  futex_waitv waits[most_futexes] = {};
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    waits[i].val = words[i].expected;
+    waits[i].uaddr = reinterpret_cast<std::uintptr_t>(words[i].word);
+    waits[i].flags = FUTEX_32;  // without FUTEX_PRIVATE_FLAG: across processes
+  }
+  const AbsoluteTime until(deadline);
+  return result(::syscall(SYS_futex_waitv, waits, words.size(), 0, until.get(), CLOCK_MONOTONIC));
 }
 
 int memfd_create(const char* name) noexcept {

@@ -25,6 +25,13 @@ using detail::Deadline;
 // 0 woken, -EAGAIN word != expected, -ETIMEDOUT, -EINTR.
 int futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, Deadline deadline) noexcept;
 int futex_wake(std::atomic<std::uint32_t>& word, int waiters) noexcept;
+struct FutexWait {
+  std::atomic<std::uint32_t>* word;
+  std::uint32_t expected;
+};
+inline constexpr std::size_t most_futexes = 128;
+// Until one of them is woken or is not as expected: 0 or more; -ETIMEDOUT, -EINTR; -ENOSYS before Linux 5.16.
+int futex_wait_any(std::span<const FutexWait> words, Deadline deadline) noexcept;
 
 // --- memory -------------------------------------------------------------------------------------------------------
 int memfd_create(const char* name) noexcept;                       // CLOEXEC, sealable
@@ -65,5 +72,42 @@ int available_cpus() noexcept;            // affinity and cgroup quota, whicheve
 int message_socketpair(int fds[2]) noexcept;                             // SOCK_SEQPACKET, CLOEXEC, non-blocking
 int send_message(int fd, const void* data, std::size_t bytes) noexcept;  // whole or not; -EAGAIN; no SIGPIPE
 int receive_message(int fd, void* data, std::size_t bytes) noexcept;     // 0: the other side is gone; -EAGAIN
+
+// --- packets: messages with descriptors (packets.cpp) ---------------------------------------------------------------
+inline constexpr std::size_t most_descriptors = 253;  // SCM_MAX_FD
+// Whole or not; -EAGAIN, -EPIPE, -EMSGSIZE, -ETOOMANYREFS (too many descriptors on their way); never SIGPIPE.
+int send_packet(int fd, std::span<const iovec> parts, std::span<const int> descriptors) noexcept;
+struct PeekedPacket {
+  std::size_t bytes = 0;          // its whole length, also when the buffer was shorter
+  std::size_t descriptors = 0;    // new ones of this process, CLOEXEC, to be closed by the caller
+  bool descriptors_lost = false;  // there are more of them than this process could take
+};
+// Copies the first packet and leaves it where it is.  -EAGAIN: none; -ECONNRESET, once: the other side is gone and had
+// not read all.  A packet of 0 bytes: the other side is gone, or has sent nothing in a packet (is_hung_up() tells).
+int peek_packet(int fd, std::span<std::byte> buffer, std::span<int, most_descriptors> descriptors,
+                PeekedPacket& packet) noexcept;
+int drop_packet(int fd) noexcept;  // takes the first packet away, with its descriptors; -EAGAIN: none
+bool is_hung_up(int fd) noexcept;  // the other side is gone
+// The socket's send buffer in bytes; -ENOTSOCK and the like where it is no socket for packets.
+int packet_capacity(int fd) noexcept;
+
+// --- descriptors ----------------------------------------------------------------------------------------------------
+int duplicate(int fd) noexcept;  // CLOEXEC
+int write_all(int fd, std::span<const std::byte> bytes,
+              std::uint64_t offset) noexcept;  // -ENOSPC, -ENOMEM; never SIGBUS
+int seal_content(int fd) noexcept;             // of a memfd: size and content are final
+// The size of a memfd whose content is final and all there; -EINVAL for any other file.
+int sealed_size(int fd, std::uint64_t& bytes) noexcept;
+int map_sealed(int fd, std::size_t bytes, void** where) noexcept;  // to read; undone by unmap()
+void read_ahead(void* where, std::size_t bytes) noexcept;          // maps the pages at once, where the kernel can
+int eventfd(bool readable) noexcept;                               // CLOEXEC, non-blocking
+int set_event(int fd, bool readable) noexcept;
+// What tells a descriptor from one that took its number later: device and inode.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+FileIdentity identity_of(int fd) noexcept;  // zeros: not open
 
 }  // namespace multiprocessing::os

@@ -67,6 +67,9 @@ class EventCount {
 #endif
   }
 
+  // For a wait on several at once: as wait(), sleep while this is the ticket.
+  [[nodiscard]] std::atomic<std::uint32_t>& word() noexcept { return word_; }
+
   // Waits until `ready()` holds or the deadline passes; spins first.  Returns the last ready().
   template <class Ready>
   bool wait_until(Ready ready, Deadline deadline);

@@ -10,6 +10,7 @@ namespace multiprocessing::layers {
 inline constexpr char kUmbrella[] = "umbrella";
 
 inline const std::map<std::string, std::string> kPublicHeaders = {
+    {"connection.hpp", "channel"},
     {"detail/aggregate.hpp", "codec"},
     {"detail/aggregate_fields.hpp", "codec"},
     {"detail/archive.hpp", "codec"},
@@ -21,11 +22,13 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/callable.hpp", "codec"},
     {"detail/callable_token.hpp", "codec"},
     {"detail/deadline.hpp", "base"},
+    {"detail/link.hpp", "channel"},
     {"detail/message_buffer.hpp", "channel"},
     {"detail/pool_core.hpp", "pool"},
     {"detail/pool_jobs.hpp", "pool"},
     {"detail/process_target.hpp", "process"},
     {"detail/ref.hpp", "memory"},
+    {"detail/shared_fd.hpp", "base"},
     {"detail/undecoded.hpp", "codec"},
     {"errors.hpp", "base"},
     {"multiprocessing.hpp", kUmbrella},
@@ -36,6 +39,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"serialize.hpp", "codec"},
     {"sharedctypes.hpp", "synchronize"},
     {"synchronize.hpp", "synchronize"},
+    {"wait.hpp", "channel"},
 };
 
 }  // namespace multiprocessing::layers

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "multiprocessing/detail/ref.hpp"
+#include "multiprocessing/detail/shared_fd.hpp"
 
 namespace multiprocessing::codec {
 
@@ -33,13 +34,19 @@ class Encoder {
         size_(std::exchange(other.size_, 0)),
         capacity_(std::exchange(other.capacity_, 0)),
         carried_(std::move(other.carried_)),
-        carried_at_(std::move(other.carried_at_)) {}
+        carried_at_(std::move(other.carried_at_)),
+        descriptors_travel_(other.descriptors_travel_),
+        descriptors_(std::move(other.descriptors_)),
+        descriptors_at_(std::move(other.descriptors_at_)) {}
   Encoder& operator=(Encoder&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     std::swap(capacity_, other.capacity_);
     carried_.swap(other.carried_);
     carried_at_.swap(other.carried_at_);
+    std::swap(descriptors_travel_, other.descriptors_travel_);
+    descriptors_.swap(other.descriptors_);
+    descriptors_at_.swap(other.descriptors_at_);
     return *this;
   }
   Encoder(const Encoder&) = delete;
@@ -70,14 +77,24 @@ class Encoder {
       carried_at_.pop_back();
       carried_.pop_back();
     }
+    while (!descriptors_at_.empty() && descriptors_at_.back() >= size_) {
+      descriptors_at_.pop_back();
+      descriptors_.pop_back();
+    }
   }
 
   // A handle of this library inside the message: its id travels, and carried() holds on to the object.
   void carry(memory::Ref ref);
 
+  // A file descriptor inside the message: its place in descriptors() travels.  Throws NotSendable unless the message
+  // goes where descriptors can follow it, which is through a connection.
+  void carry(detail::SharedFd descriptor);
+  void let_descriptors_travel(bool allowed) noexcept { descriptors_travel_ = allowed; }
+
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] const std::vector<memory::Ref>& carried() const noexcept { return carried_; }
+  [[nodiscard]] const std::vector<detail::SharedFd>& descriptors() const noexcept { return descriptors_; }
 
  private:
   void grow(std::size_t more);
@@ -87,6 +104,9 @@ class Encoder {
   std::size_t capacity_ = 0;
   std::vector<memory::Ref> carried_;
   std::vector<std::size_t> carried_at_;  // offset of each in the bytes, for truncate()
+  bool descriptors_travel_ = false;
+  std::vector<detail::SharedFd> descriptors_;
+  std::vector<std::size_t> descriptors_at_;
 };
 
 [[noreturn]] void throw_truncated(std::size_t wanted, std::size_t left);
@@ -94,7 +114,8 @@ class Encoder {
 
 class Decoder {
  public:
-  explicit Decoder(std::span<const std::byte> bytes) noexcept : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit Decoder(std::span<const std::byte> bytes, std::span<const detail::SharedFd> descriptors = {}) noexcept
+      : at_(bytes.data()), end_(bytes.data() + bytes.size()), descriptors_(descriptors) {}
 
   void read(void* data, std::size_t size) {
     const std::span<const std::byte> from = take(size);
@@ -111,12 +132,14 @@ class Decoder {
 
   // The counterpart of carry().  Throws Error when the object is gone.
   [[nodiscard]] memory::Ref adopt();
+  [[nodiscard]] detail::SharedFd adopt_descriptor();  // throws Error when none came with the message
 
   [[nodiscard]] std::size_t remaining() const noexcept { return static_cast<std::size_t>(end_ - at_); }
 
  private:
   const std::byte* at_;
   const std::byte* end_;
+  std::span<const detail::SharedFd> descriptors_;
 };
 
 }  // namespace multiprocessing::codec

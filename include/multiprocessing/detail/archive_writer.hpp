@@ -24,7 +24,7 @@
 namespace multiprocessing::codec {
 
 // The archives as a serialize function sees them: ar(a, b), ar & a, ar << a, cereal::make_nvp, base_class,
-// defer … as with cereal's own, and carry()/adopt() for the handles of this library.
+// defer … as with cereal's own, and carry()/adopt() for the handles and descriptors of this library.
 class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision> {
  public:
   explicit OutputArchive(Writer& out) : Base(this), out_(out) {}
@@ -44,6 +44,7 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
   }
 
   void carry(const memory::Ref& ref);
+  void carry(const detail::SharedFd& descriptor);
   void serializeDeferments() {
     for (std::size_t i = 0; i < deferred_.size(); ++i) deferred_[i]();
   }
@@ -103,6 +104,7 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   }
 
   [[nodiscard]] memory::Ref adopt();
+  [[nodiscard]] detail::SharedFd adopt_descriptor();
   void serializeDeferments() {
     for (std::size_t i = 0; i < deferred_.size(); ++i) deferred_[i]();
   }
@@ -219,6 +221,7 @@ class Writer {
   void count(std::uint64_t count) { out_.write(&count, sizeof count); }
   [[nodiscard]] std::size_t size() const noexcept { return out_.size(); }
   void carry(const memory::Ref& ref) { out_.carry(ref); }
+  void carry(const detail::SharedFd& descriptor) { out_.carry(descriptor); }
 
   // After an element that may have taken no bytes: `before` was the size then.
   void weigh(std::size_t before) {
@@ -246,6 +249,7 @@ class Reader {
   const std::byte* raw(std::size_t size) { return in_.take(size).data(); }
   [[nodiscard]] std::size_t remaining() const noexcept { return in_.remaining(); }
   memory::Ref adopt() { return in_.adopt(); }
+  detail::SharedFd adopt_descriptor() { return in_.adopt_descriptor(); }
 
   // The number of elements of type T that follow: never more than the bytes there could hold.
   template <class T>
@@ -395,6 +399,7 @@ void OutputArchive::put(const cereal::BinaryData<T>& data) {
   out_.raw(data.data, static_cast<std::size_t>(data.size));
 }
 inline void OutputArchive::carry(const memory::Ref& ref) { out_.carry(ref); }
+inline void OutputArchive::carry(const detail::SharedFd& descriptor) { out_.carry(descriptor); }
 
 template <class T>
 void InputArchive::get(T& value) {
@@ -418,5 +423,6 @@ void InputArchive::get(cereal::BinaryData<T>& data) {
   if (size != 0) std::memcpy(data.data, from, size);
 }
 inline memory::Ref InputArchive::adopt() { return in_.adopt(); }
+inline detail::SharedFd InputArchive::adopt_descriptor() { return in_.adopt_descriptor(); }
 
 }  // namespace multiprocessing::codec

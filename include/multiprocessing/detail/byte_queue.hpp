@@ -70,6 +70,10 @@ class ByteQueue {
   [[nodiscard]] bool closed() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] std::size_t maxsize() const noexcept;
+  // take() would not wait: there is a message, or the queue is closed.
+  [[nodiscard]] bool ready() const;
+  // A descriptor of this process that follows ready(), for poll (queue_watch.hpp).  Throws OsError.
+  [[nodiscard]] int descriptor() const;
   [[nodiscard]] const memory::Ref& ref() const noexcept { return ref_; }
 
  private:

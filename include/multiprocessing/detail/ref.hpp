@@ -23,6 +23,7 @@ enum class Kind : std::uint32_t {
   semaphore = 4,
   condition = 5,
   barrier = 6,
+  connection = 7,
   lock = 16,  // from here on the object begins with a sync::OwnedLock
   rlock = 17,
   value = 18,
@@ -62,6 +63,7 @@ class Ref {
   [[nodiscard]] Kind kind() const noexcept;
   [[nodiscard]] std::size_t bytes() const noexcept;  // as asked of create()
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
+  [[nodiscard]] std::uint32_t use_count() const noexcept;  // Refs of this process to the object: a snapshot
   [[nodiscard]] friend bool operator==(const Ref& a, const Ref& b) noexcept {
     return a.address_ == b.address_ && a.generation_ == b.generation_;
   }
