@@ -45,12 +45,12 @@ void die_in_a_transaction() {
 }
 
 // The survivors make what the dead one was making, write all over it, and let it go.
-template <std::size_t bytes>
+template <std::size_t bytes, std::size_t others = 3>
 struct Create : Scenario {
   Ref made;
   void operation() override { made = Ref::create(Kind::block, bytes); }
   void survivors(const Death& /*death*/, Check& check) override {
-    std::array<Ref, 3> ours;
+    std::array<Ref, others> ours;
     for (Ref& object : ours) {
       object = Ref::create(Kind::block, bytes);
       check.that(is_zero(object), "a new object is not zero");
@@ -64,7 +64,7 @@ struct CreateAfterDeath : Create<small> {
 };
 
 // Of the class of which a page holds two: the scenario has filled all that there are.
-struct CreateInNewSlab : Create<2'048> {
+struct CreateInNewSlab : Create<2'048, 1> {
   std::vector<Ref> before;
   CreateInNewSlab() {
     do before.push_back(Ref::create(Kind::block, 2'048));

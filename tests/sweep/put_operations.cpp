@@ -123,6 +123,7 @@ struct PutThatLinks : QueueScenario {
 struct PutMany : QueueScenario {
   Strings batch = items(3, 6);
   PutMany() : QueueScenario(0, items(1, 2)) {}
+  void before() override { Queue<std::string>().put_many(batch); }  // see GetMany
   void operation() override { queue.put_many(batch); }
   void survivors(const Death& death, Check& check) override {
     const Strings got = go_on(death, late[0]);
