@@ -1,8 +1,13 @@
 // get: an item goes with the dead one only when its get() had taken it; otherwise it is the next consumer's.
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <cstring>
 #include <optional>
+#include <span>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "multiprocessing/detail/byte_queue.hpp"
 #include "multiprocessing/detail/message_buffer.hpp"
@@ -90,6 +95,52 @@ struct GetThatLeaves : Get<0, 0> {
   }
 };
 
+// What Queue<T> hides: a message has been copied out, and its handles are held, before it is taken.  Otherwise another
+// producer could write over the first, and another consumer let go of the others, while this one is still at it.
+class SharedReceiver final : public channel::Receiver {
+ public:
+  [[nodiscard]] std::size_t room() const noexcept override { return sizeof receipt_->text; }
+  void reserve(std::size_t /*bytes*/) override {}
+  void accept(std::span<const std::byte> bytes) noexcept override {
+    std::memcpy(receipt_->text, bytes.data(), bytes.size());
+    receipt_->bytes = bytes.size();
+    receipt_->signed_for = true;
+  }
+  void accept_handles(std::vector<memory::Ref> handles) noexcept override {
+    for (memory::Ref& handle : handles) handles_.push_back(std::move(handle));
+    *held_ = handles_.size();
+  }
+  [[nodiscard]] const Receipt& receipt() const { return *receipt_; }
+  [[nodiscard]] std::size_t held() const { return *held_; }
+
+ private:
+  testing::Shared<Receipt> receipt_;
+  testing::Shared<std::atomic<std::size_t>> held_;
+  std::vector<memory::Ref> handles_;
+};
+
+struct GetWithHandle : Scenario {
+  Queue<std::string> queue;
+  channel::ByteQueue bytes{testing::ref_of(queue)};
+  std::string inside = items(3, 3)[0];
+  SharedReceiver receiver;
+  GetWithHandle() {
+    const memory::Ref handle = memory::Ref::create(memory::Kind::block, 100);
+    const channel::Message message{std::as_bytes(std::span(inside)), {&handle, 1}};
+    bytes.put({&message, 1}, detail::Deadline::never());
+  }
+  void operation() override { std::ignore = bytes.take(receiver, 1, detail::Deadline::never()); }
+  void survivors(const Death& death, Check& check) override {
+    const bool taken = channel::Cursor::of(testing::head_segment(queue).head.load()).number == 1;
+    check.effect(taken);
+    check.that(taken || !death.returned, "the message is still there");
+    check.that(!taken || receiver.receipt().is_for(inside), "a message was taken that had not been copied");
+    check.that(!taken || receiver.held() == 1, "a message was taken whose handle was not held");
+    if (!taken) operation();
+    check.that(receiver.receipt().is_for(inside), "lost, doubled or damaged");
+  }
+};
+
 struct GetMany : QueueScenario {
   testing::Shared<Receipt> receipt;
   GetMany() : QueueScenario(0, items(1, 4)) {}
@@ -148,6 +199,7 @@ constexpr std::array operations{
     Operation::of<GetAfterDeath>("get.dead_owner"),
     Operation::of<GetThatLeaves>("get.leave"),
     Operation::of<GetHandle>("get.handle"),
+    Operation::of<GetWithHandle>("get.copied"),
     Operation::of<GetMany>("get_many.middle"),
 };
 

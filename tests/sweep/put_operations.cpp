@@ -45,24 +45,6 @@ struct PutAfterDeath : Put<0, 2> {
   }
 };
 
-// The one before died while it linked a segment, in the transaction that allocates it.
-struct PutAfterDeathInLink : Put<0, 2> {
-  std::optional<Dead> owner;
-  PutAfterDeathInLink() {
-    owner.emplace([this] {
-      channel::QueueHeader& header = testing::header_of(queue);
-      header.producers.acquire();
-      memory::Arena& arena = memory::Arena::get();
-      const memory::Arena::Locked locked(arena);
-      memory::Transaction change(arena.header());
-      change.set(arena.header().heap_used, 77);
-      change.set(header.spare, value_of_no_segment);
-      ::kill(::getpid(), SIGKILL);
-    });
-  }
-  static constexpr std::uint64_t value_of_no_segment = 8;
-};
-
 // A full queue, and `takes` says less than was taken: its consumer died before it wrote that down.
 struct PutWhereTakesLags : Put<3, 3> {
   PutWhereTakesLags() {
@@ -117,6 +99,23 @@ struct PutThatLinks : QueueScenario {
     check.that(there || got == inside + late, "lost, doubled or damaged: " + std::to_string(got.size()) + " items");
     check.that(there || !death.returned, "an item whose put() had returned is lost");
     expect_memory_accounted(check);
+  }
+};
+
+// The one before died while it linked a segment, in the transaction that allocates it.
+struct PutAfterDeathInLink : PutThatLinks {
+  std::optional<Dead> owner;
+  PutAfterDeathInLink() {
+    owner.emplace([this] {
+      channel::QueueHeader& header = testing::header_of(queue);
+      header.producers.acquire();
+      memory::Arena& arena = memory::Arena::get();
+      const memory::Arena::Locked locked(arena);
+      memory::Transaction change(arena.header());
+      change.set(arena.header().heap_used, 77);
+      change.set(header.spare, header.head_segment.load());  // anything but a segment of its own
+      ::kill(::getpid(), SIGKILL);
+    });
   }
 };
 
