@@ -38,7 +38,7 @@ class Helper {
   }
 
   // Comes to its end, by itself, within a time that only a hang takes.
-  [[nodiscard]] bool ends_well() { return end(os::Deadline::after(std::chrono::seconds(10))) == 0; }
+  [[nodiscard]] bool ends_well() { return end(os::Deadline::after(std::chrono::seconds(5))) == 0; }
 
   // As a member: once, and no sooner than it has ended.
   void reap() {

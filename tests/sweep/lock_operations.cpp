@@ -17,7 +17,7 @@ using sync::Acquired;
 using sync::Deadline;
 using sync::RobustLock;
 
-constexpr auto ages = 10s;  // nobody waits that long for a lock that can be taken
+constexpr auto ages = 5s;  // nobody waits that long for a lock that can be taken
 
 struct Board {
   RobustLock lock;

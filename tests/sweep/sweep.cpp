@@ -18,8 +18,7 @@ namespace multiprocessing::sweep {
 namespace {
 
 constexpr unsigned patience = 30;  // seconds for one death and what follows it
-constexpr std::size_t most_messages = 10;
-constexpr std::uint64_t enough = 100;  // violations: what comes after them says nothing new
+constexpr std::uint64_t enough = 10;  // violations: what comes after them says nothing new, and a hang takes its time
 
 // What a hang would be told with.
 const char* volatile current_operation = "";
@@ -76,7 +75,7 @@ class Sweep {
   void kill_twice(std::uint64_t point) {
     current_point = point_ = point;
     ++report_.points;
-    if (report_.violations > enough) return;
+    if (report_.violations >= enough) return;
     for (const bool reap_first : {false, true}) {
       die([&](Stepped& child) { return child.run_to(point, trace_); }, reap_first);
     }
@@ -128,7 +127,7 @@ class Sweep {
 
   void tell(const std::string& violation, bool reap_first, const std::string& where) {
     ++report_.violations;
-    if (report_.messages.size() >= most_messages) return;
+    if (report_.messages.size() >= enough) return;
     report_.messages.push_back("after " + std::to_string(point_) + " instructions" +
                                (reap_first ? ", reaped first" : "") + ", at " + where + ": " + violation);
   }
