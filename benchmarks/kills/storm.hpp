@@ -123,8 +123,8 @@ class Ledger {
 class SharedLedger {
  public:
   SharedLedger() {
-    void* memory = ::mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory =
+        ::mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::runtime_error("mmap failed");
     ledger_ = static_cast<Ledger*>(memory);  // zeros are a ledger
   }

@@ -33,9 +33,7 @@ class ZeromqTransport {
       socket_.set(zmq::sockopt::reconnect_ivl, 1);  // ms; the default is 100
       for (const std::string& path : paths) socket_.connect("ipc://" + path);
     }
-    void send(const bench::Item& item) {
-      socket_.send(zmq::const_buffer{&item, sizeof item}, zmq::send_flags::none);
-    }
+    void send(const bench::Item& item) { socket_.send(zmq::const_buffer{&item, sizeof item}, zmq::send_flags::none); }
 
    private:
     zmq::context_t context_;

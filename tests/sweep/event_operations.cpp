@@ -70,7 +70,9 @@ struct NotifySleepers : EventScenario {
 
 // Until its deadline.
 struct WaitInVain : EventScenario {
-  void operation() override { board->events.wait_until([] { return false; }, Deadline::after(1ms)); }
+  void operation() override {
+    board->events.wait_until([] { return false; }, Deadline::after(1ms));
+  }
   void survivors(const Death& /*death*/, Check& check) override { expect_usable(check); }
 };
 

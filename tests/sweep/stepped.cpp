@@ -68,7 +68,9 @@ int Stepped::wait_for_stop() {
 int Stepped::resume(int request) {
   ::ptrace(static_cast<__ptrace_request>(request), process_.pid, nullptr, nullptr);
   const int signal = wait_for_stop();
-  if (signal != 0 && signal != SIGTRAP && signal != SIGSTOP) failure_ = "the child got signal " + std::to_string(signal);
+  if (signal != 0 && signal != SIGTRAP && signal != SIGSTOP) {
+    failure_ = "the child got signal " + std::to_string(signal);
+  }
   return signal;
 }
 
