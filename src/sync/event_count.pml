@@ -5,7 +5,7 @@
  *
  * Checked:  every waiter that lives sees the state as it is, again and again, if the scheduler is fair:
  *           no wake-up is lost for ever.
- * LOOK_AGAIN  a sleep ends by itself at some time (EventCount::look_again, 100 ms)
+ * LOOK_AGAIN  a sleep ends by itself at some time (Naps in event_count.hpp, 100 to 500 ms)
  * WAKE_ALL    FUTEX_WAKE of all, otherwise of one
  * FENCE       between the change of the state and the look at the word, in notify()
  * RECHECK     the waiter looks at the state between prepare() and wait()
