@@ -86,6 +86,7 @@ std::span<const Operation> event_operations();
 std::span<const Operation> arena_operations();
 std::span<const Operation> put_operations();
 std::span<const Operation> get_operations();
+std::span<const Operation> synchronize_operations();
 
 struct Report {
   std::uint64_t points = 0;
