@@ -113,6 +113,10 @@ MemberId take_slot(Arena& arena, std::uint64_t maker, std::uint64_t guardian, co
   }
 }
 
+// For whoever is about to read what a dead member has left: its last change may be half done, and its own holds may be
+// among it.  Read before that is undone they are not there, and they come back in a slot that is free.
+void undo_half_done(Arena& arena) noexcept { const Arena::Locked undone(arena); }
+
 void give_slot_back(Arena& arena, MemberId id) noexcept {
   release_all_of(arena, id);
   finish_limbo_of(arena, id);
@@ -273,7 +277,9 @@ Forked fork_member(MemberId guardian) {
 void reap_member(MemberId member) noexcept {
   Arena& arena = Arena::get();
   const std::lock_guard gate(arena.gate);
-  if (arena.guest || is(arena.member(member), MemberState::free)) return;
+  if (arena.guest) return;
+  undo_half_done(arena);
+  if (is(arena.member(member), MemberState::free)) return;
   give_slot_back(arena, member);
 }
 
@@ -281,6 +287,7 @@ void reap_made_by(MemberId maker) noexcept {
   Arena& arena = Arena::get();
   const std::lock_guard gate(arena.gate);
   if (arena.guest) return;
+  undo_half_done(arena);
   const std::uint64_t name = name_of(arena, maker);
   const auto end = static_cast<MemberId>(value(arena.header().members_end));
   for (MemberId id = 0; id < end; ++id) {

@@ -328,6 +328,19 @@ TEST_P(ArenaOperation, MayDieAndSoMayWhoeverRepairsIt) {
 INSTANTIATE_TEST_SUITE_P(Each, ArenaOperation, ::testing::ValuesIn(operations),
                          [](const auto& each) { return each.param.name; });
 
+// Not in a scene, which the child would hold too: letting go of that takes the lock, and so undoes all in time.
+TEST(ReapMember, UndoesBeforeItLooksWhatTheDeadOneHeld) {
+  Watchdog dog{60s};
+  const auto hold_one = [] {
+    mine = Ref::create(Kind::block, 60);
+    return [] { mine = Ref(); };
+  };
+  for (int nth = 1; dies_at("arena.changed", nth, hold_one); ++nth) {
+    EXPECT_EQ(testing::arena_damage(), "") << "killed at change " << nth;
+    EXPECT_EQ(stats().objects, 0U);
+  }
+}
+
 TEST_F(ArenaCrash, AMakerMayDieAtEveryStepOfAFork) {
   for (const char* step : {"member.slot_taken", "member.forked", "member.before_gate", "member.child_forked"}) {
     SCOPED_TRACE(step);
