@@ -45,12 +45,14 @@ void* counted(std::size_t size) {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete[](void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-void operator delete[](void* block, std::size_t) noexcept { std::free(block); }
+// Weak: ThreadSanitizer is linked with operators of its own, and then nothing is counted.
+#define MP_WEAK __attribute__((weak))
+MP_WEAK void* operator new(std::size_t size) { return counted(size); }
+MP_WEAK void* operator new[](std::size_t size) { return counted(size); }
+MP_WEAK void operator delete(void* block) noexcept { std::free(block); }
+MP_WEAK void operator delete[](void* block) noexcept { std::free(block); }
+MP_WEAK void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+MP_WEAK void operator delete[](void* block, std::size_t) noexcept { std::free(block); }
 
 namespace multiprocessing::codec {
 namespace {
