@@ -222,12 +222,12 @@ TEST(ConnectionProcessTest, Fault28AChildForkedWhileOtherThreadsWaitInAConnectio
     spin_until([&] { return inside.load(); });
     static_cast<void>(pipe.left.poll(20ms));  // it may have got as far as its wait
     Child child{making, [&] {
+                  char name[64];
+                  std::snprintf(name, sizeof name, "/proc/self/fd/%d", pipe.right.fileno());
                   pipe.right.send("from the child");
                   pipe.right.close();
-                  char name[64];
-                  std::snprintf(name, sizeof name, "/proc/self/fd/%d", pipe.left.fileno());
-                  pipe.left.close();
                   MP_REQUIRE(::access(name, F_OK) != 0);
+                  pipe.left.close();
                   report.right.send(1);
                 }};
     EXPECT_EQ(report.left.recv<int>(), 1);
