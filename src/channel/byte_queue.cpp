@@ -377,12 +377,27 @@ class Consumer {  // lives while the consumers' lock is held
   bool left_ = false;
 };
 
+// The consumers' side.  What a dead owner had leased and not committed is cleared at once: as soon as the head passes its
+// number it would count.
+class ConsumersSide {
+ public:
+  explicit ConsumersSide(const Ref& ref) : side_(header_of(ref).consumers) { repair(ref); }  // without waiting
+  ConsumersSide(const Ref& ref, Deadline deadline) : side_(header_of(ref).consumers, deadline) { repair(ref); }
+  [[nodiscard]] bool held() const noexcept { return side_.held(); }
+
+ private:
+  void repair(const Ref& ref) {
+    if (side_.from_dead_owner()) Leases(ref, header_of(ref)).clear_uncommitted(Consumer(ref).number());
+  }
+  Side side_;
+};
+
 // A producer that finds the queue full makes sure that this is not the lag of a consumer that died.  Without waiting:
 // a living one that holds the lock sets `takes` right by itself.  True: `takes` has moved.
 bool refresh_takes(const Ref& ref) {
   QueueHeader& header = header_of(ref);
   const std::uint64_t before = value(header.takes);
-  const Side side(header.consumers);
+  const ConsumersSide side(ref);
   if (side.held()) Consumer{ref};
   return value(header.takes) != before;
 }
@@ -424,7 +439,7 @@ std::vector<std::uint64_t> gone_holders(const Ref& ref) {
   std::array<std::uint64_t, 256> names;
   std::size_t count = 0;
   {
-    const Side side(header_of(ref).consumers, Deadline::never());
+    const ConsumersSide side(ref, Deadline::never());
     count = Leases(ref, header_of(ref)).holders(names);
   }
   std::vector<std::uint64_t> gone;
@@ -526,12 +541,11 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
   const auto attempt = [&] {
     bool left = false;
     {
-      const Side side(header.consumers, deadline);
+      const ConsumersSide side(ref_, deadline);
       if (!side.held()) return;
       const bool closed = header.closed.load(std::memory_order_acquire) != 0;  // before looking: see close()
       Consumer consumer(ref_);
       Leases leases(ref_, header);
-      if (side.from_dead_owner()) leases.clear_uncommitted(consumer.number());
       Consumer::Record record;
       too_large = 0;
       const auto accept = [&] {
@@ -615,10 +629,9 @@ bool ByteQueue::acknowledge() const {
   bool found = false;
   std::uint32_t oldest = 0;
   {
-    const Side side(header.consumers, Deadline::never());
+    const ConsumersSide side(ref_, Deadline::never());
     const Consumer consumer(ref_);
     Leases leases(ref_, header);
-    if (side.from_dead_owner()) leases.clear_uncommitted(consumer.number());
     found = leases.acknowledge(this_holder());
     oldest = leases.oldest_number(consumer.number());
   }
@@ -635,10 +648,9 @@ bool ByteQueue::join(Deadline deadline) const {
     bool done = false;
     std::size_t lost = 0;
     {
-      const Side side(header.consumers, Deadline::never());
+      const ConsumersSide side(ref_, Deadline::never());
       Consumer consumer(ref_);
       Leases leases(ref_, header);
-      if (side.from_dead_owner()) leases.clear_uncommitted(consumer.number());
       // Marks as lost what nobody will get again.
       const auto is_gone = [&](std::uint64_t name) { return std::ranges::find(gone, name) != gone.end(); };
       static_cast<void>(leases.of_the_gone(is_gone));
@@ -685,11 +697,10 @@ bool ByteQueue::ready() const {
   bool left = false;
   for (std::vector<std::uint64_t> gone;;) {
     {
-      const Side side(header.consumers, Deadline::passed());
+      const ConsumersSide side(ref_, Deadline::passed());
       if (!side.held()) return size() != 0;
       Consumer consumer(ref_);
       Leases leases(ref_, header);
-      if (side.from_dead_owner()) leases.clear_uncommitted(consumer.number());
       Consumer::Record record;
       const auto is_gone = [&](std::uint64_t name) { return std::ranges::find(gone, name) != gone.end(); };
       there = consumer.look(record) || (!gone.empty() && leases.of_the_gone(is_gone) != nullptr);

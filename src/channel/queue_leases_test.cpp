@@ -219,6 +219,21 @@ TEST_F(Leases, KilledAtAnyStepOfGetTheItemIsThereOnce) {
   }
 }
 
+// Not only the next consumer takes the lock from the dead one, but also a producer that finds the queue full.
+TEST_F(Leases, ALeaseThatWasNotCommittedIsClearedByWhoeverComesNext) {
+  const Queue<int> queue(2, Delivery::at_least_once);
+  queue.put(1);
+  queue.put(2);
+  EXPECT_TRUE(dies_at("lease.written", 1, [&] { return [&] { static_cast<void>(queue.get()); }; }));
+  EXPECT_FALSE(queue.try_put(3));
+  EXPECT_EQ(queue.get(), 1);
+  EXPECT_EQ(queue.get(), 2);
+  queue.task_done();
+  queue.task_done();
+  EXPECT_EQ(queue.try_get(), std::nullopt);
+  EXPECT_THROW(queue.task_done(), std::invalid_argument);
+}
+
 TEST_F(Leases, KilledAtAnyStepOfTakingOverTheItemComesAgain) {
   for (const char* step : {"lease.taken_over", "lock.before_release"}) {
     const Queue<int> queue(0, Delivery::at_least_once);
