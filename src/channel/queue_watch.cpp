@@ -19,6 +19,7 @@
 #include "channel/queue_layout.hpp"
 #include "multiprocessing/errors.hpp"
 #include "os/os.hpp"
+#include "os/signals_blocked.hpp"
 #include "sync/event_count.hpp"
 
 namespace multiprocessing::channel {
@@ -61,21 +62,6 @@ class Sleepers {
 
  private:
   std::vector<os::FutexWait> waits_;
-};
-
-class SignalsBlocked {
- public:
-  SignalsBlocked() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
 };
 
 struct Watch {
@@ -135,7 +121,7 @@ class Watcher {
 
   void start() {
     if (running_) return;
-    const SignalsBlocked blocked;
+    const os::SignalsBlocked blocked;
     try {
       std::thread([this] { run(); }).detach();
     } catch (const std::system_error& error) {

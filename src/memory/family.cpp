@@ -18,6 +18,7 @@
 #include "base/error.hpp"
 #include "memory/arena.hpp"
 #include "os/os.hpp"
+#include "os/signals_blocked.hpp"
 #include "sync/spin.hpp"
 
 namespace multiprocessing::memory {
@@ -38,22 +39,6 @@ void set_state(Transaction& change, MemberSlot& slot, MemberState state) {
 std::uint64_t name_of(Arena& arena, MemberId id) {
   return std::uint64_t{id} << 32 | (value(arena.member(id).incarnation) & 0xffffffffU);
 }
-
-// Signals wait while a process is half made: a handler that ran in the child would act as its parent.
-class SignalsBlocked {
- public:
-  SignalsBlocked() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 void collect_orphans_gated(Arena& arena) noexcept;
 
@@ -244,7 +229,7 @@ Forked fork_member(MemberId guardian) {
   const std::uint64_t incarnation = value(slot.incarnation);
   const pid_t parent = ::getpid();
 
-  const SignalsBlocked blocked;
+  const os::SignalsBlocked blocked;  // a handler that ran in the half-made child would act as its parent
   arena.forking = true;
   const std::uint64_t born_from = os::boot_ticks_now();
   const pid_t pid = os::fork();

@@ -13,6 +13,7 @@
 #include "multiprocessing/detail/callable_token.hpp"
 #include "multiprocessing/pool.hpp"
 #include "os/os.hpp"
+#include "os/signals_blocked.hpp"
 #include "pool/supervisor.hpp"
 #include "process/bootstrap.hpp"
 
@@ -70,13 +71,8 @@ Core::~Core() {
 }
 
 void Core::start_thread() {
-  // Signals are for the host's own threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const os::SignalsBlocked blocked;  // signals are for the host's own threads
   thread_ = std::thread([self = shared_from_this()] { self->result_thread(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Core::start_supervisor(const Settings& settings) {
