@@ -47,8 +47,9 @@ struct Raw {
       word.set.store(0);
     }
   };
-  End end() const { return {&*words, has_cores()}; }
+  End end() const { return {&*words, spins}; }
   bench::Shared<Words> words;
+  bool spins = has_cores();  // asked before anybody is pinned
 };
 
 }  // namespace

@@ -56,8 +56,8 @@ class EventCount {
     std::atomic_thread_fence(std::memory_order_seq_cst);  // sync(event-count): pairs with prepare()
     wake_if_announced();
   }
-  // The same for a caller who has just released a RobustLock, and changed the state before that: an unlock of the C
-  // library is a locked instruction on x86, which is the fence already.
+  // The same for a caller whose last step was a read-modify-write, or the release of a RobustLock (which is one): on x86
+  // a locked instruction is the fence already.
   void notify_after_release() noexcept {
 #if defined(__x86_64__)
     std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -73,11 +73,16 @@ Acquired RobustLock::acquire(Deadline deadline) noexcept {
 }
 
 Acquired RobustLock::acquire_contended(Deadline deadline) noexcept {
-  // What a lock protects takes some 100 ns: if it is not free soon, its holder does not run.
-  for (int look = is_spinning_useful() ? 100 : 0; look > 0; --look) {
-    pause_cpu();
-    const Acquired got = try_acquire();
-    if (got != Acquired::timed_out) return got;
+  // What a lock protects takes some 100 ns: if it is not free soon, its holder does not run.  Less and less often, and
+  // without trying while it is held: whoever uses it again and again does that several times faster while its line stays
+  // on one core.
+  if (is_spinning_useful()) {
+    for (int pauses = 1; pauses <= 64; pauses *= 2) {
+      for (int i = 0; i < pauses; ++i) pause_cpu();
+      if (owner() != 0) continue;
+      const Acquired got = try_acquire();
+      if (got != Acquired::timed_out) return got;
+    }
   }
   for (std::chrono::milliseconds slice = first_slice;; slice = std::min(2 * slice, longest_slice)) {
     if (deadline.is_over()) return Acquired::timed_out;  // first of all: the C library refuses times before boot

@@ -13,10 +13,17 @@ namespace {
 // the next one too, and a queue stays at a fifth of its speed.
 constexpr int smallest = 128;
 constexpr int largest = 2048;
-constexpr unsigned tries_per_probe = 64;
 thread_local int budget = 256;
+
+// One try in so many is a probe with the largest budget; fewer the longer they find nothing, more when one found
+// something: two sides that fell asleep, because one of them was held up once, find each other within 8 turns, and those
+// that share a core pay next to nothing.
+constexpr unsigned most_tries_per_probe = 256;
+constexpr unsigned fewest_tries_per_probe = 8;
+thread_local unsigned tries_per_probe = 64;
 thread_local unsigned tries = 0;
 
+constexpr unsigned tries_per_slip = 64;
 constexpr int slip_pauses = 64;
 constexpr std::size_t worth_a_slip = 4;
 constexpr int most_credit = 8;
@@ -25,7 +32,9 @@ thread_local unsigned slips = 0;
 
 int next_budget() noexcept {
   if (!is_spinning_useful()) return 0;
-  return ++tries % tries_per_probe == 0 ? largest : budget;
+  if (++tries < tries_per_probe) return budget;
+  tries = 0;
+  return largest;
 }
 
 }  // namespace
@@ -47,16 +56,18 @@ bool Spin::again() noexcept {
     return true;
   }
   budget = std::max(smallest, budget / 2);
+  if (given_ == largest) tries_per_probe = std::min(2 * tries_per_probe, most_tries_per_probe);
   return false;
 }
 
 void Spin::paid_off() noexcept {
+  if (given_ == largest) tries_per_probe = fewest_tries_per_probe;
   const int wanted = std::min(largest, 2 * (given_ - left_) + smallest);
   budget = wanted > budget ? wanted : (3 * budget + wanted) / 4;
 }
 
 void Slip::wait() noexcept {
-  if (slip_credit == 0 && ++slips % tries_per_probe != 0) return;
+  if (slip_credit == 0 && ++slips % tries_per_slip != 0) return;
   for (int pause = 0; pause < slip_pauses; ++pause) pause_cpu();
   waited_ = true;
 }

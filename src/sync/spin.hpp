@@ -7,7 +7,7 @@
 //
 // Each thread keeps one budget.  It follows twice the looks that were needed when spinning paid off, and halves when
 // it did not; so on an oversubscribed machine, or with a peer on the same core, next to nothing is left of it.  From
-// there only a probe finds the way back: one try in 64 has the largest budget, which two sides that both sleep need
+// there only a probe finds the way back: one try in 8 … 256 has the largest budget, which two sides that both sleep need
 // to find out that neither would have to.
 #pragma once
 

@@ -1,8 +1,9 @@
 // The event: one word, and an event count beside it.
 //
-//   word   times it was set : 31 | set : 1         one store each for set() and clear(): nothing to recover
+//   word   times it was cleared : 31 | set : 1     one change each for set() and clear(): nothing to recover
 //
-// A waiter remembers the count, so a set() that is followed by clear() at once is not missed.
+// A waiter remembers the count, so a set() that is followed by clear() at once is not missed.  set() is one locked
+// instruction without a look before it, which would bring the line from the other core twice.
 #include <new>
 
 #include "multiprocessing/synchronize.hpp"
@@ -30,15 +31,17 @@ Event::Event(codec::Undecoded) noexcept : Handle(memory::Ref()) {}
 
 void Event::set() const {
   EventState& event = state_of(ref_);
-  std::uint32_t word = event.word.load(std::memory_order_relaxed);
-  do {
-    if ((word & is_set_bit) != 0) return;
-  } while (!event.word.compare_exchange_weak(word, (word + 2) | is_set_bit, std::memory_order_acq_rel));
+  if ((event.word.fetch_or(is_set_bit, std::memory_order_acq_rel) & is_set_bit) != 0) return;
   MULTIPROCESSING_STEP("event.set");
-  event.changed.notify();
+  event.changed.notify_after_release();
 }
 
-void Event::clear() const { state_of(ref_).word.fetch_and(~is_set_bit, std::memory_order_acq_rel); }
+void Event::clear() const {
+  std::atomic<std::uint32_t>& set = state_of(ref_).word;
+  std::uint32_t word = set.load(std::memory_order_relaxed);
+  while ((word & is_set_bit) != 0 && !set.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel)) {
+  }
+}
 
 bool Event::is_set() const noexcept { return (state_of(ref_).word.load(std::memory_order_acquire) & is_set_bit) != 0; }
 
