@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "os/faults.hpp"
 #include "sync/spin.hpp"
@@ -31,11 +32,14 @@ constexpr std::chrono::milliseconds longest_slice{160};
 
 int timed_lock(pthread_mutex_t& mutex, Deadline until) noexcept {
 #ifdef MULTIPROCESSING_TSAN
-  // ThreadSanitizer does not know pthread_mutex_clocklock and reports false races; it knows timedlock.
-  const auto wall = std::chrono::system_clock::now() + (until.when() - Deadline::Clock::now());
-  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(wall.time_since_epoch()).count();
-  const timespec at{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
-  return pthread_mutex_timedlock(&mutex, &at);
+  // ThreadSanitizer does not know pthread_mutex_clocklock, and of timedlock it does not know that the owner may be dead;
+  // of trylock it does.
+  for (;;) {
+    const int error = pthread_mutex_trylock(&mutex);
+    if (error != EBUSY) return error;
+    if (until.is_over()) return ETIMEDOUT;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
 #else
   const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(until.when().time_since_epoch()).count();
   const timespec at{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};

@@ -10,6 +10,7 @@
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/synchronize.hpp"
 #include "support/crash.hpp"
+#include "support/sanitizers.hpp"
 #include "support/shared.hpp"
 #include "support/watchdog.hpp"
 
@@ -155,6 +156,7 @@ TYPED_TEST(LockTest, OneThatAnotherThreadHoldsOutlivesItsHandles) {
 }
 
 TYPED_TEST(LockTest, TenThousandCostAFewWordsEach) {
+  if (testing::under_tsan) GTEST_SKIP() << "the sanitizer compares each lock with all others";
   const memory::Stats before = memory::stats();
   {
     const std::vector<TypeParam> locks = [] {
