@@ -35,6 +35,10 @@ function(mp_library target)
     PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>"
     PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(${target} PUBLIC Threads::Threads cereal::cereal)
+  # Half of the time that a source file takes to compile goes into these. The `clang` preset turns precompiled
+  # headers off, so an include that a file forgot does not stay hidden behind them.
+  target_precompile_headers(${target} PRIVATE
+    <algorithm> <atomic> <chrono> <functional> <memory> <optional> <string> <thread> <vector>)
   # A callable travels as (build-id of its module, offset): every module that uses the library needs a build-id,
   # and not every compiler asks its linker for one.
   target_link_options(${target} PUBLIC -Wl,--build-id)

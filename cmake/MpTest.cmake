@@ -5,14 +5,23 @@ include(MpCompileFail)
 # The last resort against a hang; a test's own Watchdog (tests/support/watchdog.hpp) barks long before.
 set(MP_TEST_TIMEOUT 300)
 
-# <gtest/gtest.h> is the larger part of compiling a test. One precompiled copy per set of flags is shared by all
-# tests. The `clang` preset turns this off, so an include that a test forgot does not stay hidden behind it.
+# mp_compiled_for_once(<target>): what is compiled for the sake of one run. Optimising it would double the time that
+# it takes to compile.
+set(MP_COMPILED_FOR_ONCE $<$<CONFIG:RelWithDebInfo>:-O0>)
+function(mp_compiled_for_once target)
+  mp_target_defaults(${target})
+  target_compile_options(${target} PRIVATE ${MP_COMPILED_FOR_ONCE})
+endfunction()
+
+# <gtest/gtest.h> and the public headers are the larger part of compiling a test. One precompiled copy per set of
+# flags is shared by all tests. The `clang` preset turns this off too.
 foreach(library IN ITEMS multiprocessing multiprocessing_testing)
   set(pch "${library}_test_pch")
   add_library(${pch} OBJECT EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tests/support/test_pch.cpp")
-  mp_target_defaults(${pch})
+  mp_compiled_for_once(${pch})
   target_link_libraries(${pch} PRIVATE ${library} GTest::gtest_main)
-  target_precompile_headers(${pch} PRIVATE <gtest/gtest.h> <chrono> <functional> <string> <thread> <vector>)
+  target_precompile_headers(${pch} PRIVATE
+    <gtest/gtest.h> <chrono> <functional> <multiprocessing/multiprocessing.hpp> <string> <thread> <vector>)
 endforeach()
 
 # mp_test(<prefix> <source> LIBRARY <multiprocessing|multiprocessing_testing>)
@@ -22,7 +31,7 @@ function(mp_test prefix source)
   cmake_path(GET source STEM stem)
   set(target "${prefix}_${stem}")
   add_executable(${target} ${source})
-  mp_target_defaults(${target})
+  mp_compiled_for_once(${target})
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/tests")
   target_link_libraries(${target} PRIVATE ${arg_LIBRARY} GTest::gtest_main)
   target_precompile_headers(${target} REUSE_FROM ${arg_LIBRARY}_test_pch)
