@@ -8,6 +8,7 @@
 
 #include "multiprocessing/connection.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/loan.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/progress.hpp"

@@ -44,6 +44,7 @@
 #include "multiprocessing/detail/deadline.hpp"
 #include "multiprocessing/detail/message_buffer.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/loan.hpp"
 
 namespace multiprocessing {
 
@@ -115,6 +116,31 @@ class Queue {
   template <class Rep, class Period>
   [[nodiscard]] std::vector<T> get_many(std::size_t most, std::chrono::duration<Rep, Period> patience) const {
     return take_many(most, Deadline::after(patience));
+  }
+
+  // --- without copying: large items of a queue of vectors or strings (loan.hpp) ------------------------------------
+  // Memory for an item of `count` elements, to be written and published.
+  [[nodiscard]] auto loan(std::size_t count) const
+  requires codec::is_bulk<T>
+  {
+    return Loan<typename T::value_type>(queue_, count);
+  }
+  // As get(), get(patience) and try_get(), but the item stays where it is.
+  [[nodiscard]] auto view() const
+  requires codec::is_bulk<T>
+  {
+    return view_until(Deadline::never());
+  }
+  template <class Rep, class Period>
+  [[nodiscard]] auto view(std::chrono::duration<Rep, Period> patience) const
+  requires codec::is_bulk<T>
+  {
+    return view_until(Deadline::after(patience));
+  }
+  [[nodiscard]] auto try_view() const
+  requires codec::is_bulk<T>
+  {
+    return view_one(Deadline::passed()).view;
   }
 
   // for (T item : queue): get() until Closed.  Several processes may iterate; each item goes to one of them.
@@ -274,7 +300,10 @@ class Queue {
       channel::BulkReceiver<T, codec::bulk_reserve<T>, codec::bulk_assign<T>> receiver(value);
       const channel::TakeOutcome outcome = queue_.take(receiver, 1, deadline);
       taken.closed = outcome.closed;
-      if (outcome.done == 1) taken.item.emplace(std::move(value));
+      if (outcome.done == 1) {
+        receiver.done();
+        taken.item.emplace(std::move(value));
+      }
     } else {
       channel::Scratch<channel::MessageBuffer> buffer;
       buffer->expect(1);
@@ -287,6 +316,27 @@ class Queue {
       }
     }
     return taken;
+  }
+
+  template <class Element>
+  struct Viewed {
+    std::optional<View<Element>> view;
+    bool closed = false;
+  };
+  auto view_one(Deadline deadline) const {
+    using Element = typename T::value_type;
+    View<Element> view;
+    typename View<Element>::Receiver receiver(view);
+    const channel::TakeOutcome outcome = queue_.take(receiver, 1, deadline);
+    Viewed<Element> viewed{{}, outcome.closed};
+    if (outcome.done == 1) viewed.view.emplace(std::move(view));
+    return viewed;
+  }
+  auto view_until(Deadline deadline) const {
+    auto viewed = view_one(deadline);
+    if (viewed.view) return std::move(*viewed.view);
+    if (viewed.closed) channel::throw_closed_and_empty();
+    channel::throw_empty();
   }
 
   std::vector<T> take_many(std::size_t most, Deadline deadline) const {
@@ -303,8 +353,9 @@ class Queue {
     for (std::size_t i = 0; i < outcome.done; ++i) {
       if constexpr (codec::is_bulk<T>) {
         T value{};
-        codec::bulk_reserve(value, buffer->message(i).size());
-        codec::bulk_assign(value, buffer->message(i));
+        const std::span<const std::byte> bytes = buffer->message(i);
+        codec::bulk_reserve(value, bytes.size());
+        codec::bulk_assign(value, bytes);
         items.push_back(std::move(value));
       } else {
         codec::Decoder decoder(buffer->message(i));

@@ -60,7 +60,8 @@ using memory::Ref;
 using sync::Acquired;
 
 constexpr std::size_t first_segment = std::size_t{64} << 10;
-constexpr std::size_t largest_ring = std::size_t{64} << 20;  // a segment beyond it carries a single message
+constexpr std::size_t largest_ring = std::size_t{64} << 20;
+constexpr std::size_t largest_record = largest_ring / 4 - 4096;  // the bytes of a larger one lie in a block
 constexpr std::size_t populate_from = std::size_t{1} << 20;  // messages whose memory is secured before the copy
 constexpr std::size_t cache_line = 64;
 constexpr std::size_t smallest_stream = 16;  // a bound below it leaves no room to let room come together
@@ -117,7 +118,12 @@ class Side {
   bool from_dead_owner_;
 };
 
+bool fits_in_a_ring(const Message& message) {
+  return message.block != nullptr || (1 + message.handles.size()) * unit + message.bytes.size() <= largest_record;
+}
+
 std::size_t record_units(const Message& message) {
+  if (message.block != nullptr) return 2 + message.handles.size();
   return 1 + message.handles.size() + (message.bytes.size() + unit - 1) / unit;
 }
 
@@ -161,22 +167,25 @@ class Producer {  // lives while the producers' lock is held
     const std::size_t units = record_units(message);
     if (!fits(units)) {
       commit();
-      if (!room_comes(units)) link(units, message.bytes.size());
+      if (!room_comes(units)) link(units);
     }
     // fits() has decided whether the record starts here or at the beginning.
     if (segment_->capacity - tail_.position < units) {
       if (tail_.position != segment_->capacity) word_at(*segment_, tail_.position) = wrap_mark;
       tail_.position = 0;
     }
-    word_at(*segment_, tail_.position) =
-        std::uint64_t{message.handles.size()} << length_bits | std::uint64_t{message.bytes.size()};
-    std::byte* to = ring_of(*segment_) + (tail_.position + 1) * unit;
-    for (const Ref& handle : message.handles) {
-      const std::uint64_t id = handle.id();
-      std::memcpy(to, &id, sizeof id);
-      to += sizeof id;
+    const bool by_block = message.block != nullptr;
+    word_at(*segment_, tail_.position) = (by_block ? in_block : 0) |
+                                         std::uint64_t{message.handles.size() + (by_block ? 1 : 0)} << length_bits |
+                                         std::uint64_t{message.bytes.size()};
+    std::uint64_t* to = &word_at(*segment_, tail_.position) + 1;
+    for (const Ref& handle : message.handles) *to++ = handle.id();
+    if (by_block) {
+      *to = message.block->id();
+      memory::load_cargo(ref_, {message.block, 1}, tail_.number);
+    } else if (!message.bytes.empty()) {
+      std::memcpy(to, message.bytes.data(), message.bytes.size());
     }
-    if (!message.bytes.empty()) std::memcpy(to, message.bytes.data(), message.bytes.size());
     if (!message.handles.empty()) memory::load_cargo(ref_, message.handles, tail_.number);
     tail_.position += static_cast<std::uint32_t>(units);
     tail_.number += 1;
@@ -212,9 +221,6 @@ class Producer {  // lives while the producers' lock is held
   }
 
   [[nodiscard]] bool fits(std::size_t units) {
-    if (segment_->capacity * unit > largest_ring) {  // for one message, then never again: head_seen stays what it was
-      return tail_.word() == value(segment_->head_seen) && units < segment_->capacity;
-    }
     if (fits_before(Cursor::of(value(segment_->head_seen)), units)) return true;
     const std::uint64_t head = segment_->head.load(std::memory_order_acquire);  // sync(space): pairs with Consumer
     if (head == value(segment_->head_seen)) return false;
@@ -225,9 +231,7 @@ class Producer {  // lives while the producers' lock is held
   // A consumer at work frees room in the time that it takes to copy an item.  Giving it that time, once per link, keeps
   // the ring small enough for the caches: 1 MiB items go 3 × as fast through 8 MiB as through 64.
   [[nodiscard]] bool room_comes(std::size_t units) {
-    if (!sync::is_spinning_useful() || 2 * units > segment_->capacity || segment_->capacity * unit > largest_ring) {
-      return false;
-    }
+    if (!sync::is_spinning_useful() || 2 * units > segment_->capacity) return false;
     for (std::size_t look = 2048 + units; look > 0; --look) {
       sync::pause_cpu();
       if (fits(units)) return true;
@@ -244,17 +248,17 @@ class Producer {  // lives while the producers' lock is held
     return head.position > units;
   }
 
-  void link(std::size_t units, std::size_t message_bytes) {
+  void link(std::size_t units) {
     const std::size_t wanted = segment_bytes(units);
     if (value(header_.spare) != 0 && memory::run_bytes(value(header_.spare)) < wanted) memory::free_run(header_.spare);
     if (value(header_.spare) == 0) memory::allocate_run(ref_, header_.spare, wanted);
     MULTIPROCESSING_STEP("queue.link.allocated");
     const std::uint64_t offset = value(header_.spare);
     Segment& fresh = segment_at(offset);
-    if (message_bytes >= populate_from) {
+    if (units * unit >= populate_from) {
       if (const int error = os::populate(&fresh, ring_at + units * unit); error < 0) {
         memory::free_run(header_.spare);
-        base::throw_os_error("secure " + std::to_string(message_bytes) + " bytes for", "a queue item", -error);
+        base::throw_os_error("secure " + std::to_string(units * unit) + " bytes for", "a queue item", -error);
       }
     }
     format(fresh, memory::run_bytes(offset), tail_.number);
@@ -268,12 +272,11 @@ class Producer {  // lives while the producers' lock is held
     tail_.position = 0;
   }
 
-  // Twice the ring so far, room for several such messages, but no ring beyond largest_ring.
+  // Twice the ring so far, room for several such messages, but no more than largest_ring.
   [[nodiscard]] std::size_t segment_bytes(std::size_t units) const {
     const std::size_t record = ring_at + (units + 1) * unit;
     const std::size_t before = ring_at + segment_->capacity * unit;
     const std::size_t several = std::bit_ceil(4 * record);
-    if (several > largest_ring) return record;  // rounded up to a power of two of pages
     return std::min(largest_ring, std::max(several, 2 * std::min(before, largest_ring / 2)));
   }
 
@@ -293,10 +296,14 @@ class Consumer {  // lives while the consumers' lock is held
   }
 
   struct Record {
-    std::span<const std::byte> bytes;
-    const std::uint64_t* handles = nullptr;
-    std::size_t handle_count = 0;
+    std::uint64_t word = 0;
+    const std::byte* content = nullptr;  // handles' ids, then the bytes that are not in a block
     std::uint32_t next_position = 0;
+
+    [[nodiscard]] std::size_t handles() const noexcept { return handles_in(word); }
+    [[nodiscard]] bool is_in_block() const noexcept { return (word & in_block) != 0; }
+    [[nodiscard]] std::span<const std::byte> all() const noexcept { return {content, bytes_in_ring(word)}; }
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return all().subspan(handles() * unit); }
   };
 
   // The next record; false when there is none.
@@ -308,13 +315,10 @@ class Consumer {  // lives while the consumers' lock is held
       if (!leave_if_done()) return false;
     }
     if (head_.position >= segment_->capacity || word_at(*segment_, head_.position) >= wrap_mark) head_.position = 0;
-    const std::uint64_t word = word_at(*segment_, head_.position);
-    const std::uint64_t length = word & longest_message;
-    record.handle_count = word >> length_bits;
-    const std::uint64_t units = 1 + record.handle_count + (length + unit - 1) / unit;
+    record.word = word_at(*segment_, head_.position);
+    const std::uint64_t units = 1 + (bytes_in_ring(record.word) + unit - 1) / unit;
     if (units > segment_->capacity - head_.position) throw_damaged("record");
-    record.handles = &word_at(*segment_, head_.position) + 1;
-    record.bytes = {ring_of(*segment_) + (head_.position + 1 + record.handle_count) * unit, length};
+    record.content = ring_of(*segment_) + (head_.position + 1) * unit;
     record.next_position = head_.position + static_cast<std::uint32_t>(units);
     sync::prefetch(ring_of(*segment_) + record.next_position * unit + 2 * cache_line);
     return true;
@@ -332,11 +336,6 @@ class Consumer {  // lives while the consumers' lock is held
     MULTIPROCESSING_STEP("queue.get.committed");
     header_.takes.store(head_.number, std::memory_order_release);
     MULTIPROCESSING_STEP("queue.get.mirrored");
-    // The only message of a segment of its own: nobody writes there again, its memory goes back at once.
-    if (segment_->capacity * unit > largest_ring) {
-      os::discard(ring_of(*segment_) + memory::page_bytes - ring_at,
-                  segment_->capacity * unit + ring_at - memory::page_bytes);
-    }
   }
 
   [[nodiscard]] std::uint32_t number() const noexcept { return head_.number; }
@@ -414,24 +413,59 @@ bool spin_until(Ready ready) {
   return false;
 }
 
+// What the record names is held from here on.
 std::vector<Ref> take_hold(const Consumer::Record& record) {
   std::vector<Ref> handles;
-  handles.reserve(record.handle_count);
-  for (std::size_t i = 0; i < record.handle_count; ++i) handles.push_back(Ref::adopt(record.handles[i]));
+  handles.reserve(record.handles());
+  for (std::size_t i = 0; i < record.handles(); ++i) {
+    std::uint64_t id = 0;
+    std::memcpy(&id, record.content + i * unit, sizeof id);
+    handles.push_back(Ref::adopt(id));
+  }
   return handles;
+}
+
+void deliver(const Consumer::Record& record, Receiver& receiver) {
+  if (record.handles() == 0) return receiver.accept(record.bytes());
+  std::vector<Ref> handles = take_hold(record);
+  Ref block;
+  if (record.is_in_block()) {
+    block = std::move(handles.back());
+    handles.pop_back();
+    if (block.kind() != memory::Kind::block || block.bytes() < bytes_in(record.word)) throw_damaged("block");
+  }
+  if (!handles.empty()) receiver.accept_handles(std::move(handles));
+  if (record.is_in_block()) return receiver.accept_block(std::move(block), bytes_in(record.word));
+  receiver.accept(record.bytes());
 }
 
 Holder this_holder() { return {synchronize::this_member(), static_cast<std::uint64_t>(sync::thread_id())}; }
 
-void lease(Leases& leases, const Consumer::Record& record, std::uint32_t number) {
-  const auto* const begin = reinterpret_cast<const std::byte*>(record.handles);
-  leases.write(this_holder(), number, std::uint64_t{record.handle_count} << length_bits | record.bytes.size(),
-               {begin, record.handle_count * unit + record.bytes.size()});
+bool is_full(const QueueHeader& header) {
+  return header.maxsize != 0 && static_cast<std::uint32_t>(value(header.puts)) -
+                                        static_cast<std::uint32_t>(header.takes.load(std::memory_order_acquire)) >=
+                                    header.maxsize;
 }
 
-Consumer::Record record_of(std::span<const std::byte> item, std::uint64_t size) {
-  const std::size_t handles = size >> length_bits;
-  return {item.subspan(handles * unit), reinterpret_cast<const std::uint64_t*>(item.data()), handles, 0};
+// Messages too large for a ring are copied into blocks first, while no lock is held.
+PutOutcome put_by_blocks(const ByteQueue& queue, std::span<const Message> messages, Deadline deadline) {
+  struct Blocks : std::vector<memory::Block> {
+    ~Blocks() {
+      for (memory::Block& block : *this) memory::keep_block(std::move(block));
+    }
+  };
+  if (deadline.is_over() && is_full(header_of(queue.ref())) && !refresh_takes(queue.ref()) && !queue.closed()) return {};
+  Blocks blocks;
+  blocks.reserve(messages.size());
+  std::vector<Message> smaller(messages.begin(), messages.end());
+  for (Message& message : smaller) {
+    if (fits_in_a_ring(message)) continue;
+    memory::Block& block = blocks.emplace_back(memory::take_block(message.bytes.size()));
+    std::memcpy(block.ref.address(), message.bytes.data(), message.bytes.size());
+    message.bytes = {static_cast<const std::byte*>(block.ref.address()), message.bytes.size()};
+    message.block = &block.ref;
+  }
+  return queue.put(smaller, deadline);
 }
 
 // Members that hold leases and are gone.  Looked at without the lock.
@@ -471,11 +505,14 @@ ByteQueue::ByteQueue(Ref ref, std::uint64_t type) : ref_(std::move(ref)) {
 
 PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) const {
   QueueHeader& header = header_of(ref_);
+  bool all_fit = true;
   for (const Message& message : messages) {
-    if (message.bytes.size() > longest_message || message.handles.size() > most_handles) {
-      throw std::invalid_argument("a queue item is limited to 1 TiB and 16 million handles");
+    if (message.bytes.size() > longest_message || message.handles.size() >= most_handles) {
+      throw std::invalid_argument("a queue item is limited to 1 TiB and a million handles");
     }
+    all_fit = all_fit && fits_in_a_ring(message);
   }
+  if (!all_fit) return put_by_blocks(*this, messages, deadline);
   PutOutcome outcome;
   sync::Slip slip;
   sync::Naps naps;
@@ -494,11 +531,7 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
     outcome.done += batch;
     return outcome.done == messages.size();
   };
-  const auto full = [&] {
-    return header.maxsize != 0 && static_cast<std::uint32_t>(value(header.puts)) -
-                                          static_cast<std::uint32_t>(header.takes.load(std::memory_order_acquire)) >=
-                                      header.maxsize;
-  };
+  const auto full = [&] { return is_full(header); };
   for (bool refreshed = false;;) {
     const std::size_t before = outcome.done;
     bool finished = false;
@@ -549,25 +582,24 @@ TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadl
       Consumer::Record record;
       too_large = 0;
       const auto accept = [&] {
-        if (receiver.room() < record.bytes.size()) {
-          if (outcome.done == 0) too_large = record.bytes.size();
+        if (receiver.room() < record.bytes().size()) {
+          if (outcome.done == 0) too_large = record.bytes().size();
           return false;
         }
-        if (record.handle_count != 0) receiver.accept_handles(take_hold(record));
-        receiver.accept(record.bytes);
+        deliver(record, receiver);
         return true;
       };
       while (outcome.done < most && consumer.look(record)) {
         if (outcome.done == 0) slip.found(consumer.available());
         if (!accept()) break;
-        if (header.leasing != 0) lease(leases, record, consumer.number());
+        if (header.leasing != 0) leases.write(this_holder(), consumer.number(), record.word, record.all());
         consumer.pass(record);
         ++outcome.done;
       }
       if (outcome.done == 0 && too_large == 0 && !gone.empty()) {
         const auto is_gone = [&](std::uint64_t name) { return std::ranges::find(gone, name) != gone.end(); };
         if (Lease* const again = leases.of_the_gone(is_gone)) {
-          record = record_of(leases.item(*again), value(again->size));
+          record = {value(again->size), leases.item(*again).data(), 0};
           if (accept()) {
             leases.take_over(*again, this_holder());
             outcome.done = 1;

@@ -7,11 +7,6 @@
 #include "os/faults.hpp"
 
 namespace multiprocessing::channel {
-namespace {
-
-std::size_t bytes_of(std::uint64_t size) { return (size >> length_bits) * unit + (size & longest_message); }
-
-}  // namespace
 
 void Leases::write(const Holder& holder, std::uint32_t number, std::uint64_t size, std::span<const std::byte> record) {
   Lease& lease = slots_.find_or_grow([](const Lease& candidate) { return read(candidate.member) == 0; });
@@ -38,7 +33,7 @@ void Leases::clear_uncommitted(std::uint32_t head) {
 }
 
 std::span<const std::byte> Leases::item(const Lease& lease) const {
-  const std::size_t bytes = bytes_of(read(lease.size));
+  const std::size_t bytes = bytes_in_ring(read(lease.size));
   if (bytes <= Lease::small) return {lease.item, bytes};
   return {static_cast<const std::byte*>(memory::Arena::get().at(read(lease.run), bytes)), bytes};
 }

@@ -33,7 +33,7 @@ struct Lease {
   Word thread;  // that took it
   Word number;  // of the item; it counts once the head is beyond
   Word deliveries;
-  Word size;  // handles : 24 | length : 40, as in a record
+  Word size;  // the first word of a record
   Word run;   // 0: the item is here:
   std::byte item[small];
 };

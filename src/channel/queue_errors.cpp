@@ -18,6 +18,12 @@ void throw_nothing_to_acknowledge() {
 
 void throw_done_too_often() { throw std::invalid_argument("task_done: called more often than items were taken"); }
 
+void throw_no_loan() {
+  throw std::logic_error("publish: there is nothing to publish: this loan was published or moved away");
+}
+
+void throw_longer_than_loan() { throw std::invalid_argument("truncate: the loan has fewer elements than that"); }
+
 // FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/).
 std::uint64_t fingerprint(std::string_view type_name) noexcept {
   std::uint64_t hash = 14695981039346656037U;

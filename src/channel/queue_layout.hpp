@@ -10,8 +10,9 @@
 //           192  head          number : 32 | position : 32     written by consumers      ← a get commits here
 //                tail_seen     what consumers last saw of tail
 //           256  ring
-//   Record    0  length : 40 | handles : 24                     handles = all ones: nothing, the ring goes on at 0
+//   Record    0  length : 40 | handles : 23 | in block : 1      the upper 24 bits all ones: nothing, the ring goes on at 0
 //             8  handles × 8 bytes of ids, then length bytes, padded to 8
+//                in block: the bytes are the first of the block that the last handle names
 //
 // A cursor holds the position in the ring and the number of the next message in one word, so that a single store
 // commits both.  Positions are in units of 8 bytes; an empty ring has head == tail, a full one keeps a unit free.
@@ -77,8 +78,16 @@ inline constexpr std::size_t unit = 8;
 inline constexpr std::size_t ring_at = 256;
 inline constexpr int length_bits = 40;
 inline constexpr std::uint64_t longest_message = (std::uint64_t{1} << length_bits) - 1;
-inline constexpr std::uint64_t most_handles = (std::uint64_t{1} << 24) - 2;
+inline constexpr std::uint64_t most_handles = std::uint64_t{1} << 20;
+inline constexpr std::uint64_t in_block = std::uint64_t{1} << 63;
 inline constexpr std::uint64_t wrap_mark = ~std::uint64_t{0} << length_bits;
+
+// Of the first word of a record.
+constexpr std::size_t handles_in(std::uint64_t word) noexcept { return (word & ~in_block) >> length_bits; }
+constexpr std::size_t bytes_in(std::uint64_t word) noexcept { return word & longest_message; }
+constexpr std::size_t bytes_in_ring(std::uint64_t word) noexcept {  // after it
+  return handles_in(word) * unit + ((word & in_block) != 0 ? 0 : bytes_in(word));
+}
 
 static_assert(sizeof(Segment) == ring_at && offsetof(Segment, tail) == 64 && offsetof(Segment, head) == 192);
 static_assert(sizeof(QueueHeader) <= 1024);

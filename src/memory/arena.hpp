@@ -61,6 +61,7 @@ class Arena {
   bool guest = false;                // made by somebody else's fork(): `self` is the parent's, touch nothing of it
   static thread_local bool forking;  // this thread is in fork_member(): the child will be a member, not a guest
   std::atomic<std::uint32_t>* counts = nullptr;  // Refs of this process, by object index
+  std::vector<Block> spares;                     // oldest first; guarded by the gate (blocks.cpp)
 
  private:
   Arena();
@@ -92,6 +93,12 @@ inline void free_run(Word& where) {
   finish_limbo();
 }
 [[nodiscard]] std::size_t run_bytes(std::uint64_t offset);
+
+// Lets go of all that keep_block() has kept.  REQUIRES: the gate is not held.
+void forget_blocks(Arena& arena) noexcept;
+// No other member holds the object, no message names it, and this process has this many Refs to it.
+// REQUIRES: arena locked.
+[[nodiscard]] bool is_unshared(Arena& arena, const Ref& object, std::uint32_t refs) noexcept;
 
 // All objects of a kind that are alive, held.
 [[nodiscard]] std::vector<Ref> objects_of(Kind kind);

@@ -220,6 +220,7 @@ Forked fork_member() { return fork_member(self()); }
 
 Forked fork_member(MemberId guardian) {
   Arena& arena = Arena::get();
+  forget_blocks(arena);
   const std::lock_guard gate(arena.gate);
   join_if_guest(arena);
   const MemberId id = take_slot(arena, name_of(arena, arena.self), name_of(arena, guardian), std::nullopt);

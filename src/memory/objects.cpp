@@ -27,6 +27,10 @@ std::uint64_t value(const Word& word) { return word.load(std::memory_order_relax
 
 bool is(const Word& word, ObjectState state) { return value(word) == static_cast<std::uint64_t>(state); }
 
+bool is_kind(const ObjectEntry& entry, Kind kind) {
+  return (value(entry.identity) & 0xffffffffU) == static_cast<std::uint64_t>(kind);
+}
+
 void set_state(Transaction& change, ObjectEntry& entry, ObjectState state) {
   change.set(entry.state, static_cast<std::uint64_t>(state));
 }
@@ -267,6 +271,7 @@ void Ref::retain(std::uint32_t index) noexcept {
 void Ref::drop(std::uint32_t index, std::uint32_t generation) noexcept {
   Arena& arena = *Arena::if_made();
   if (arena.counts[index].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (is_kind(arena.object(index), Kind::queue)) forget_blocks(arena);
   const std::lock_guard gate(arena.gate);
   // Another thread may have taken hold again, or let go already: the count under the gate decides.
   if (arena.guest || arena.counts[index].load(std::memory_order_relaxed) != 0) return;
@@ -393,6 +398,11 @@ void drop_cargo(const Ref& carrier, std::uint32_t limit) noexcept {
     }
   }
   for (const std::uint32_t object : doomed) destroy(arena, object);
+}
+
+bool is_unshared(Arena& arena, const Ref& object, std::uint32_t refs) noexcept {
+  return value(arena.object(object.index()).pins) == 0 && object.use_count() == refs &&
+         !held_by_another(arena, arena.self, object.index());
 }
 
 bool has_cargo(const Ref& carrier) noexcept { return value(Arena::get().object(carrier.index()).cargo) != 0; }

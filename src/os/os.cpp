@@ -189,6 +189,13 @@ int populate(void* where, std::size_t bytes) noexcept {
   return outcome == -EFAULT ? -ENOMEM : outcome;
 }
 
+void prefer_huge_pages(void* where, std::size_t bytes) noexcept {
+  constexpr std::uintptr_t huge = std::uintptr_t{2} << 20;  // where they are larger, the kernel rounds
+  const auto begin = (reinterpret_cast<std::uintptr_t>(where) + huge - 1) & ~(huge - 1);
+  const auto end = (reinterpret_cast<std::uintptr_t>(where) + bytes) & ~(huge - 1);
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
+
 std::uint64_t physical_memory() noexcept {
   const long pages = ::sysconf(_SC_PHYS_PAGES);
   return pages > 0 ? static_cast<std::uint64_t>(pages) * page_bytes : 0;

@@ -31,6 +31,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/shared_fd.hpp", "base"},
     {"detail/undecoded.hpp", "codec"},
     {"errors.hpp", "base"},
+    {"loan.hpp", "channel"},
     {"multiprocessing.hpp", kUmbrella},
     {"pool.hpp", "pool"},
     {"process.hpp", "process"},

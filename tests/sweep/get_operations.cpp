@@ -110,6 +110,10 @@ class SharedReceiver final : public channel::Receiver {
     for (memory::Ref& handle : handles) handles_.push_back(std::move(handle));
     *held_ = handles_.size();
   }
+  void accept_block(memory::Ref block, std::size_t bytes) noexcept override {
+    accept_handles({block});
+    accept({static_cast<const std::byte*>(block.address()), bytes});
+  }
   [[nodiscard]] const Receipt& receipt() const { return *receipt_; }
   [[nodiscard]] std::size_t held() const { return *held_; }
 

@@ -18,16 +18,18 @@ using detail::Deadline;
 struct Message {
   std::span<const std::byte> bytes;
   std::span<const memory::Ref> handles;
+  const memory::Ref* block = nullptr;  // of which bytes is the beginning: it travels, they are not copied
 };
 
-// Where taken messages go.  Only accept() runs while the queue's lock is held: it copies, and nothing else.
+// Where taken messages go.  What accepts runs while the queue's lock is held: it copies, and nothing else.
 class Receiver {
  public:
   virtual ~Receiver() = default;
   [[nodiscard]] virtual std::size_t room() const noexcept = 0;  // bytes that accept() can take without allocating
   virtual void reserve(std::size_t bytes) = 0;                  // makes room for a message; may allocate, may throw
-  virtual void accept(std::span<const std::byte> bytes) noexcept = 0;
-  virtual void accept_handles(std::vector<memory::Ref> handles) noexcept = 0;
+  virtual void accept_handles(std::vector<memory::Ref> handles) noexcept = 0;  // of the message that comes next
+  virtual void accept(std::span<const std::byte> bytes) noexcept = 0;          // a message
+  virtual void accept_block(memory::Ref block, std::size_t bytes) noexcept = 0;  // one that is the beginning of a block
 };
 
 struct PutOutcome {

@@ -1,6 +1,7 @@
 // Buffers of the channels' templates: where a taken message goes before it becomes a value.  Layer: channel.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -10,6 +11,7 @@
 
 #include "multiprocessing/detail/archive_bytes.hpp"
 #include "multiprocessing/detail/byte_queue.hpp"
+#include "multiprocessing/detail/ref.hpp"
 
 namespace multiprocessing::channel {
 
@@ -21,6 +23,7 @@ class MessageBuffer final : public Receiver {
     size_ = 0;
     ends_.clear();
     ends_.reserve(messages);
+    blocks_.reserve(messages);
     const std::size_t room_for_small = messages == 1 ? smallest : smallest * 16;
     if (capacity_ < room_for_small) reserve(room_for_small);
   }
@@ -37,16 +40,23 @@ class MessageBuffer final : public Receiver {
     size_ += bytes.size();
     ends_.push_back(size_);
   }
+  void accept_block(memory::Ref block, std::size_t bytes) noexcept override {
+    blocks_.push_back({ends_.size(), std::move(block), bytes});
+    ends_.push_back(size_);
+  }
   void accept_handles(std::vector<memory::Ref> handles) noexcept override {
     for (memory::Ref& handle : handles) handles_.push_back(std::move(handle));
   }
   [[nodiscard]] std::span<const std::byte> message(std::size_t i) const noexcept {
+    const auto block = std::ranges::lower_bound(blocks_, i, {}, &Block::message);
+    if (block != blocks_.end() && block->message == i) return block->bytes();
     const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
     return {data_.get() + begin, ends_[i] - begin};
   }
   // Values are made: their handles hold for themselves now, and large memory goes back.
   void done() noexcept {
     handles_.clear();
+    blocks_.clear();
     if (capacity_ > largest_kept) {
       data_.reset();
       capacity_ = 0;
@@ -61,7 +71,19 @@ class MessageBuffer final : public Receiver {
   std::size_t capacity_ = 0;
   std::vector<std::size_t> ends_;
   std::vector<memory::Ref> handles_;
+  struct Block {
+    std::size_t message;
+    memory::Ref ref;
+    std::size_t size;
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+      return {static_cast<const std::byte*>(ref.address()), size};
+    }
+  };
+  std::vector<Block> blocks_;
 };
+
+// A hint, for memory that is about to be filled: a large vector costs less than half in huge pages.
+void prefer_huge_pages(void* where, std::size_t bytes) noexcept;
 
 // A bulk value (codec::is_bulk) is filled straight from shared memory.
 template <class T, auto Reserve, auto Assign>
@@ -71,12 +93,27 @@ class BulkReceiver final : public Receiver {
   [[nodiscard]] std::size_t room() const noexcept override {
     return value_.capacity() * sizeof(typename T::value_type);
   }
-  void reserve(std::size_t bytes) override { Reserve(value_, bytes); }
+  void reserve(std::size_t bytes) override {
+    Reserve(value_, bytes);
+    prefer_huge_pages(value_.data(), bytes);
+  }
   void accept(std::span<const std::byte> bytes) noexcept override { Assign(value_, bytes); }
   void accept_handles(std::vector<memory::Ref>) noexcept override {}
+  void accept_block(memory::Ref block, std::size_t bytes) noexcept override {
+    block_ = std::move(block);
+    bytes_ = bytes;
+  }
+  // After the take: what is in a block is still there.
+  void done() {
+    if (!block_) return;
+    reserve(bytes_);
+    Assign(value_, {static_cast<const std::byte*>(block_.address()), bytes_});
+  }
 
  private:
   T& value_;
+  memory::Ref block_;
+  std::size_t bytes_ = 0;
 };
 
 // The calling thread's reusable object, or a fresh one while that is in use further up the stack (a serializer of

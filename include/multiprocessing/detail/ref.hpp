@@ -79,4 +79,17 @@ class Ref {
   void* address_ = nullptr;  // null: empty
 };
 
+// A block of memory that goes from process to process, with room for at least what was asked for.
+struct Block {
+  Ref ref;
+  std::size_t secured = 0;  // bytes that are known to be backed by memory
+};
+// One whose content is whatever was in it, its memory secured: one that keep_block() got and that nobody has any more, if
+// there is one.  Its pages are there already, which is worth more than the copying of what goes into them.  Throws
+// OsError(ENOMEM).
+[[nodiscard]] Block take_block(std::size_t bytes);
+// Keeps the block, which others may have now or later, for take_block() of this process; as many as make up 256 MiB,
+// until it lets go of a queue, or forks.
+void keep_block(Block block) noexcept;
+
 }  // namespace multiprocessing::memory
