@@ -14,8 +14,9 @@
 // are as fast.  Both are contiguous ranges: data(), size(), iteration, conversion to std::span.
 //
 // Memory: shared, secured, uninitialised: a loan holds whatever was there.  It is in the producer's hands until publish(),
-// in the consumer's until its View goes.  A process keeps up to 256 MiB of what it has published, to lend it again when
-// nobody has it any more; it gives that back when it lets go of a queue, starts a process or makes a pool.
+// in the consumer's until its View goes.  A process keeps what it has published, up to a sixteenth of the machine's memory
+// and 1 GiB, to lend it again when nobody has it any more; it gives that back when it lets go of a queue, starts a process
+// or makes a pool.
 // Threads: one object, one thread at a time.  Fork: a child has a loan and a view as its parent has; do not write to both.
 // Death: a loan or a view goes with its process, its memory goes back; an item whose publish() had returned is delivered.
 // Errors: OsError when there is no memory for a loan; those of Queue::put() and Queue::get().

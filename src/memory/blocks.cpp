@@ -19,9 +19,14 @@
 namespace multiprocessing::memory {
 namespace {
 
-constexpr std::size_t most_kept = std::size_t{256} << 20;  // bytes
-constexpr std::size_t most_blocks = 64;                   // each is looked at while the arena is locked
-constexpr std::size_t most_waste = 4;                     // times what is asked for
+constexpr std::size_t most_blocks = 64;  // each is looked at while the arena is locked
+constexpr std::size_t most_waste = 4;    // times what is asked for
+
+// Never more than was on its way at some time, and of that at most so many bytes.
+std::size_t most_kept() {
+  static const std::uint64_t sixteenth = os::physical_memory() / 16;
+  return std::clamp<std::uint64_t>(sixteenth, std::uint64_t{64} << 20, std::uint64_t{1} << 30);
+}
 
 // What the heap gives anyway.
 std::size_t rounded(std::size_t bytes) {
@@ -54,16 +59,19 @@ std::size_t secured_by(const std::vector<Block>& blocks) {
   return bytes;
 }
 
-// Drops the oldest that nobody else has: it was not wanted for long.  What others still have is not dropped: the oldest
-// of that is what comes back next.
+bool has_room(const std::vector<Block>& spares, std::size_t bytes) {
+  return spares.size() < most_blocks && secured_by(spares) + bytes <= most_kept();
+}
+
+// Drops what is free and of another size, the oldest first.  What is free and of this size is as good as the block that
+// wants room, or better: it can be taken at once.
 void make_room(Arena& arena, std::size_t bytes, std::vector<Block>& dropped) {
   std::vector<Block>& spares = arena.spares;
-  if (spares.size() < most_blocks && secured_by(spares) + bytes <= most_kept) return;
+  if (has_room(spares, bytes)) return;
   dropped.reserve(spares.size());
   const Arena::Locked locked(arena);
-  for (auto spare = spares.begin(); spare != spares.end();) {
-    if (spares.size() < most_blocks && secured_by(spares) + bytes <= most_kept) return;
-    if (!is_unshared(arena, spare->ref, 1)) {
+  for (auto spare = spares.begin(); spare != spares.end() && !has_room(spares, bytes);) {
+    if (suits(*spare, bytes) || !is_unshared(arena, spare->ref, 1)) {
       ++spare;
       continue;
     }
@@ -95,7 +103,7 @@ void keep_block(Block block) noexcept {
   std::vector<Block>& spares = arena.spares;
   try {
     make_room(arena, block.secured, dropped);
-    if (spares.size() < most_blocks && secured_by(spares) + block.secured <= most_kept) spares.push_back(std::move(block));
+    if (has_room(spares, block.secured)) spares.push_back(std::move(block));
   } catch (const std::bad_alloc&) {  // then it is not kept
   }
 }

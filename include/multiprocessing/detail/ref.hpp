@@ -88,8 +88,8 @@ struct Block {
 // there is one.  Its pages are there already, which is worth more than the copying of what goes into them.  Throws
 // OsError(ENOMEM).
 [[nodiscard]] Block take_block(std::size_t bytes);
-// Keeps the block, which others may have now or later, for take_block() of this process; as many as make up 256 MiB,
-// until it lets go of a queue, or forks.
+// Keeps the block, which others may have now or later, for take_block() of this process: as many as make up a sixteenth
+// of the machine's memory, or 1 GiB, until it lets go of a queue or forks.
 void keep_block(Block block) noexcept;
 
 }  // namespace multiprocessing::memory
