@@ -1,7 +1,7 @@
 // The items that travel, and the proof that they arrived.
 //
 // Each item carries a stamp (producer and sequence number), repeated through its whole length: in every word of a
-// small item, at the head of every page of a large one.  Producers write all stamps of each item and consumers
+// small item, at the head of every page of a large one (with --dense of every cache line).  Producers write all stamps of each item and consumers
 // compare all of them, so both sides touch the data to the same extent whatever the transport, and a torn, lost,
 // doubled or reordered item fails the run.
 #pragma once
@@ -42,10 +42,8 @@ constexpr std::uint64_t make_stamp(std::size_t producer, std::size_t sequence) {
   return (std::uint64_t{sequence} << 8U) | producer;
 }
 
-template <class Item>
-void write_stamp(Item& item, std::uint64_t stamp) {
-  const std::span<std::byte> bytes = bytes_of(item);
-  for (std::size_t at = 0; at + sizeof stamp <= bytes.size(); at += kStride<Item>)
+inline void write_stamp(std::span<std::byte> bytes, std::uint64_t stamp, std::size_t stride) {
+  for (std::size_t at = 0; at + sizeof stamp <= bytes.size(); at += stride)
     std::memcpy(bytes.data() + at, &stamp, sizeof stamp);
 }
 
@@ -53,14 +51,15 @@ void write_stamp(Item& item, std::uint64_t stamp) {
 template <class Item>
 class Inspector {
  public:
-  Inspector(std::size_t producers, std::size_t bytes) : next_(producers), bytes_{bytes} {}
+  Inspector(std::size_t producers, std::size_t bytes, std::size_t stride = kStride<Item>)
+      : next_(producers), bytes_{bytes}, stride_{stride} {}
 
   void inspect(std::span<const std::byte> item) {
     require(item.size() == bytes_, "an item changed its size");
     std::uint64_t stamp = 0;
     std::memcpy(&stamp, item.data(), sizeof stamp);
     std::uint64_t differences = 0;
-    for (std::size_t at = kStride<Item>; at + sizeof stamp <= item.size(); at += kStride<Item>) {
+    for (std::size_t at = stride_; at + sizeof stamp <= item.size(); at += stride_) {
       std::uint64_t other = 0;
       std::memcpy(&other, item.data() + at, sizeof other);
       differences |= stamp ^ other;
@@ -85,6 +84,7 @@ class Inspector {
 
   std::vector<std::uint64_t> next_;  // per producer: the lowest sequence number that may still come
   std::size_t bytes_;
+  std::size_t stride_;
   Tally tally_;
 };
 

@@ -21,7 +21,7 @@ bench::Sample measure(const bench::Arguments& arguments) {
   bench::Inspector<bench::Large> inspector{1, bytes};
   return bench::timed(items, [&] {
     for (std::size_t i = 0; i < items; ++i) {
-      bench::write_stamp(source, bench::make_stamp(0, i));
+      bench::write_stamp(source, bench::make_stamp(0, i), bench::kStride<bench::Large>);
       std::memcpy(slots[i % depth].data(), source.data(), bytes);
       std::memcpy(target.data(), slots[i % depth].data(), bytes);
       inspector.inspect(target);

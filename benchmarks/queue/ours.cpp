@@ -1,8 +1,9 @@
 // multiprocessing::Queue between Processes.  --batch: put_many and get_many, 64 items at a time.  --unbounded: the
-// queue has no bound.
+// queue has no bound.  --loan: items are written and read in place.
 #include <algorithm>
 #include <cstddef>
 #include <multiprocessing/queue.hpp>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -78,11 +79,43 @@ class Batches : public Singles<Item> {
   End receiver() { return End{this->queue_}; }
 };
 
+struct Loans {
+  using Child = bench::Child;
+
+  explicit Loans(const bench::Shape& shape) : queue{shape.depth} {}
+
+  struct End {
+    mp::Queue<bench::Large> queue;
+    template <class Write>
+    void send_in_place(std::size_t bytes, Write write) {
+      auto slot = queue.loan(bytes);
+      write(std::span(slot));
+      slot.publish();
+    }
+    void flush() {}
+    template <class Visit>
+    std::size_t receive(std::size_t, Visit visit) {
+      visit(std::span(queue.view()));
+      return 1;
+    }
+  };
+  End sender() { return {queue}; }
+  End receiver() { return {queue}; }
+
+  mp::Queue<bench::Large> queue;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const bench::Arguments arguments{argc, argv};
   if (arguments.flag("batch")) return bench::queue_main<Batches>(argc, argv);
+  if (arguments.flag("loan")) {
+    return bench::report([&] {
+      return bench::measure_queue<bench::Large, Loans>(bench::Shape::from(arguments),
+                                                       bench::Placement{arguments.flag("pinned")});
+    });
+  }
   if (arguments.flag("unbounded")) return bench::queue_main<Unbounded>(argc, argv);
   return bench::queue_main<Singles>(argc, argv);
 }

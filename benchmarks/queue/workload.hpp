@@ -5,7 +5,8 @@
 //   template <class Item> struct Transport {
 //     using Child = RawFork;  // or another way to start its processes (harness/team.hpp)
 //     explicit Transport(const Shape&);
-//     auto sender();      // .send(const Item&), and .flush() after the last item
+//     auto sender();      // .send(const Item&), and .flush() after the last item; or .send_in_place(bytes, write),
+//                         // which calls write() on memory that the transport lends
 //     auto receiver();    // .receive(most, visit): takes 1 … most items, calls visit(bytes) on each, returns how many
 //   };
 #pragma once
@@ -27,6 +28,7 @@ struct Shape {
   std::size_t depth = 0;  // items the queue may hold
   std::size_t producers = 0;
   std::size_t consumers = 0;
+  std::size_t stride = 0;  // bytes from stamp to stamp
 
   static Shape from(const Arguments& arguments) {
     Shape shape{
@@ -36,6 +38,9 @@ struct Shape {
         .producers = arguments.number("producers", 1),
         .consumers = arguments.number("consumers", 1),
     };
+    shape.stride = shape.bytes == sizeof(Small)  ? kStride<Small>
+                   : arguments.flag("dense") ? 64
+                                             : kStride<Large>;
     const std::size_t shares = shape.producers * shape.consumers;
     shape.items = (shape.items + shares - 1) / shares * shares;  // so that shares are equal
     return shape;
@@ -48,8 +53,15 @@ void produce(Transport& transport, const Shape& shape, std::size_t producer, con
   Item item = blank(static_cast<const Item*>(nullptr), shape.bytes);
   lap.start();
   for (std::size_t sequence = 0; sequence < shape.items / shape.producers; ++sequence) {
-    write_stamp(item, make_stamp(producer, sequence));
-    sender.send(item);
+    const auto write = [&](std::span<std::byte> bytes) {
+      write_stamp(bytes, make_stamp(producer, sequence), shape.stride);
+    };
+    if constexpr (requires { sender.send_in_place(shape.bytes, write); }) {
+      sender.send_in_place(shape.bytes, write);
+    } else {
+      write(bytes_of(item));
+      sender.send(item);
+    }
   }
   sender.flush();
   lap.stop({});
@@ -58,7 +70,7 @@ void produce(Transport& transport, const Shape& shape, std::size_t producer, con
 template <class Item, class Transport>
 void consume(Transport& transport, const Shape& shape, const Lap& lap) {
   auto receiver = transport.receiver();
-  Inspector<Item> inspector{shape.producers, shape.bytes};
+  Inspector<Item> inspector{shape.producers, shape.bytes, shape.stride};
   lap.start();
   for (std::size_t left = shape.items / shape.consumers; left > 0;)
     left -= receiver.receive(left, [&](std::span<const std::byte> bytes) { inspector.inspect(bytes); });

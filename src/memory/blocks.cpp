@@ -43,13 +43,13 @@ Block take_spare(Arena& arena, std::size_t bytes) {
   const std::lock_guard gate(arena.gate);
   if (arena.guest || arena.spares.empty()) return {};
   const Arena::Locked locked(arena);
-  // The newest that is free: the likeliest to be in a cache.
-  const auto newest = std::find_if(arena.spares.rbegin(), arena.spares.rend(), [&](const Block& spare) {
+  // The oldest that is free: the likeliest to have left the cache of whoever read it.
+  const auto oldest = std::ranges::find_if(arena.spares, [&](const Block& spare) {
     return suits(spare, bytes) && is_unshared(arena, spare.ref, 1);
   });
-  if (newest == arena.spares.rend()) return {};
-  Block taken = std::move(*newest);
-  arena.spares.erase(std::next(newest).base());
+  if (oldest == arena.spares.end()) return {};
+  Block taken = std::move(*oldest);
+  arena.spares.erase(oldest);
   return taken;
 }
 

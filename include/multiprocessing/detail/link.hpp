@@ -92,6 +92,7 @@ class Link {
   void let_go() noexcept;
   void require(Ways way, const char* verb) const;
   [[nodiscard]] bool take(std::uint64_t type, const std::type_info& wanted, Incoming& into) const;
+  void spin_until_readable() const;
   void wait_for(short events, const char* verb) const;
 
   detail::SharedFd fd_;
