@@ -123,9 +123,7 @@ class View {
   using iterator = const Element*;
 
   View(View&& other) noexcept
-      : block_(std::move(other.block_)),
-        copy_(std::move(other.copy_)),
-        elements_(std::exchange(other.elements_, {})) {}
+      : block_(std::move(other.block_)), copy_(std::move(other.copy_)), elements_(std::exchange(other.elements_, {})) {}
   View& operator=(View&& other) noexcept {
     block_ = std::move(other.block_);
     copy_ = std::move(other.copy_);

@@ -1,6 +1,4 @@
 // Items written in place and read in place: what they are to others, whose memory they are, and how they end.
-#include "multiprocessing/loan.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,6 +14,7 @@
 #include "channel/queue_test_support.hpp"
 #include "memory/arena.hpp"
 #include "memory/family.hpp"
+#include "multiprocessing/loan.hpp"
 #include "multiprocessing/queue.hpp"
 #include "os/os.hpp"
 #include "support/crash.hpp"
@@ -70,11 +69,11 @@ TEST_F(LoanTest, WhatWasPublishedIsViewedInPlace) {
 TEST_F(LoanTest, AnotherProcessViewsItAtTheSameAddress) {
   const Queue<Numbers> queue;
   const Queue<std::pair<std::uintptr_t, long>> answers;
-  Child consumer{Child::member, [&] {
-                   const auto view = queue.view();
-                   answers.put({reinterpret_cast<std::uintptr_t>(view.data()),
-                                std::accumulate(view.begin(), view.end(), 0L)});
-                 }};
+  Child consumer{
+      Child::member, [&] {
+        const auto view = queue.view();
+        answers.put({reinterpret_cast<std::uintptr_t>(view.data()), std::accumulate(view.begin(), view.end(), 0L)});
+      }};
   auto slot = queue.loan(100'000);
   std::fill(slot.begin(), slot.end(), 3);
   const auto address = reinterpret_cast<std::uintptr_t>(slot.data());

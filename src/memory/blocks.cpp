@@ -44,9 +44,8 @@ Block take_spare(Arena& arena, std::size_t bytes) {
   if (arena.guest || arena.spares.empty()) return {};
   const Arena::Locked locked(arena);
   // The oldest that is free: the likeliest to have left the cache of whoever read it.
-  const auto oldest = std::ranges::find_if(arena.spares, [&](const Block& spare) {
-    return suits(spare, bytes) && is_unshared(arena, spare.ref, 1);
-  });
+  const auto oldest = std::ranges::find_if(
+      arena.spares, [&](const Block& spare) { return suits(spare, bytes) && is_unshared(arena, spare.ref, 1); });
   if (oldest == arena.spares.end()) return {};
   Block taken = std::move(*oldest);
   arena.spares.erase(oldest);
