@@ -1,4 +1,5 @@
 // get: an item goes with the dead one only when its get() had taken it; otherwise it is the next consumer's.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -194,6 +195,26 @@ struct GetHandle : Scenario {
   }
 };
 
+// Read in place, where its producer wrote it.
+struct GetView : Get<0, 0> {
+  GetView() {
+    inside = items(1, 3);
+    for (const std::string& item : inside) {
+      auto slot = queue.loan(item.size());
+      std::ranges::copy(item, slot.begin());
+      slot.publish();
+    }
+  }
+  void operation() override {
+    const auto view = queue.view();
+    receipt->sign({view.begin(), view.end()});
+  }
+  void survivors(const Death& death, Check& check) override {
+    Get::survivors(death, check);
+    check.that(!memory::has_cargo(testing::ref_of(queue)), "an empty queue keeps things alive");
+  }
+};
+
 constexpr std::array operations{
     Operation::of<GetFromEmpty>("get.empty"),
     Operation::of<GetInVain>("get.in_vain"),
@@ -204,6 +225,7 @@ constexpr std::array operations{
     Operation::of<GetThatLeaves>("get.leave"),
     Operation::of<GetHandle>("get.handle"),
     Operation::of<GetWithHandle>("get.copied"),
+    Operation::of<GetView>("get.view"),
     Operation::of<GetMany>("get_many.middle"),
 };
 

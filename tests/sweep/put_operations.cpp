@@ -151,6 +151,19 @@ struct PutHandle : Scenario {
   }
 };
 
+// Written in place.
+struct PutLoan : Put<0, 2> {
+  void operation() override {
+    auto slot = queue.loan(fresh[0].size());
+    std::ranges::copy(fresh[0], slot.begin());
+    slot.publish();
+  }
+  void survivors(const Death& death, Check& check) override {
+    Put::survivors(death, check);
+    check.that(!memory::has_cargo(testing::ref_of(queue)), "an empty queue keeps things alive");
+  }
+};
+
 struct CloseWithSleeper : QueueScenario {
   std::optional<Helper> sleeper;
   CloseWithSleeper() {
@@ -180,6 +193,7 @@ constexpr std::array operations{
     Operation::of<PutToSleepers>("put.sleepers"),
     Operation::of<PutThatLinks>("put.link"),
     Operation::of<PutHandle>("put.handle"),
+    Operation::of<PutLoan>("put.loan"),
     Operation::of<PutMany>("put_many.middle"),
     Operation::of<CloseWithSleeper>("close.sleeper"),
 };
