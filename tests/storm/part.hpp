@@ -49,5 +49,6 @@ struct QueuePlan {
 [[nodiscard]] std::unique_ptr<Part> synchronize_part(int hands);
 [[nodiscard]] std::unique_ptr<Part> arena_part(int hands);
 [[nodiscard]] std::unique_ptr<Part> queue_part(const QueuePlan& plan, int hands);
+[[nodiscard]] std::unique_ptr<Part> connection_part(int hands);
 
 }  // namespace multiprocessing::storm

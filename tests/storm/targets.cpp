@@ -70,12 +70,37 @@ void queue_storm(const Settings& settings, Report& report) {
   });
 }
 
+void connection_storm(const Settings& settings, Report& report) {
+  storm_of(settings, report, 200, [](int) {
+    Parts parts;
+    parts.push_back(connection_part(3));
+    return parts;
+  });
+}
+
+// Everything in one family.
+void mixed_storm(const Settings& settings, Report& report) {
+  storm_of(settings, report, 1'000, [](int round) {
+    Parts parts;
+    parts.push_back(lock_part(2));
+    parts.push_back(synchronize_part(2));
+    parts.push_back(arena_part(2));
+    parts.push_back(next_of(delivered_once, round, 2));
+    parts.push_back(next_of(without_copying, round, 2));
+    parts.push_back(next_of(nothing_lost, round, 2));
+    parts.push_back(connection_part(2));
+    return parts;
+  });
+}
+
 constexpr std::array all_targets{
     Target{"lock", "the robust lock and the event count", lock_storm},
     Target{"synchronize", "Lock, RLock, Semaphore, Condition, Event, Barrier, Value", synchronize_storm},
     Target{"arena", "objects, runs and cargo of the arena, members that fork", arena_storm},
     Target{"queue", "Queue by put, get, loan and view; at least once; JoinableQueue", queue_storm},
     Target{"pool", "Pool and its workers", pool_storm},
+    Target{"connection", "Pipe, wait, connections and descriptors as messages", connection_storm},
+    Target{"mix", "all of these but the pool, in one family", mixed_storm},
 };
 
 }  // namespace
