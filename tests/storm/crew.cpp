@@ -19,6 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int threw = 99;  // exit code of a worker that has reported an exception
+
 // For the handler of SIGALRM.
 volatile pid_t pids[CrewBoard::positions];
 volatile int positions_in_use = 0;
@@ -71,7 +73,10 @@ Crew::~Crew() {
 int Crew::hire(Job job, Until until) {
   const int position = static_cast<int>(positions_.size());
   if (position == CrewBoard::positions) throw std::length_error("a crew has no more than 64 positions");
-  positions_.push_back({std::move(job), until, {}, false, 0, Clock::now()});
+  Position& hired = positions_.emplace_back();
+  hired.job = std::move(job);
+  hired.until = until;
+  hired.seen_at = Clock::now();
   positions_in_use = position + 1;
   start(position);
   return position;
@@ -82,6 +87,7 @@ void Crew::start(int position) {
   Position& at = positions_[static_cast<std::size_t>(position)];
   at.process = memory::fork_member();
   at.doomed = false;
+  at.started_at = Clock::now();
   pids[position] = at.process.pid;
   if (at.process.pid != 0) return;
 
@@ -91,7 +97,7 @@ void Crew::start(int position) {
     at.job(me);
   } catch (const std::exception& error) {
     me.violation(std::string("exception: ") + error.what());
-    ::_exit(1);
+    ::_exit(threw);
   }
   ::_exit(0);
 }
@@ -99,6 +105,7 @@ void Crew::start(int position) {
 bool Crew::storm(std::uint64_t kills, const std::function<void(int position)>& died) {
   const std::uint64_t limit =
       std::min<std::uint64_t>(report_.kills + kills, static_cast<std::uint64_t>(settings_.kills));
+  if (random.one_in(4)) spare_some();
   while (report_.kills < limit && Clock::now() < end_) {
     ::alarm(static_cast<unsigned>(patience.count()));
     harass();
@@ -109,10 +116,21 @@ bool Crew::storm(std::uint64_t kills, const std::function<void(int position)>& d
   return report_.kills < static_cast<std::uint64_t>(settings_.kills) && Clock::now() < end_;
 }
 
+// Half of the crew, one time in two: who is killed all the time hangs for a moment only.
+void Crew::spare_some() {
+  const bool any = random.one_in(2);
+  for (Position& position : positions_) position.spared = any && random.one_in(2);
+  positions_[random.below(positions_.size())].spared = false;
+}
+
 // Kills somebody, or stops somebody for a while; then a pause of random length.  Nobody is still stopped when this
 // returns: the crew needs the arena's lock itself, and a stopped holder would keep it from ever being continued.
 void Crew::harass() {
-  Position& victim = positions_[random.below(positions_.size())];
+  Position* chosen = nullptr;
+  do {
+    chosen = &positions_[random.below(positions_.size())];
+  } while (chosen->spared);
+  Position& victim = *chosen;
   const int pidfd = victim.process.pidfd.get();
   if (random.one_in(8)) {
     os::pidfd_signal(pidfd, SIGSTOP);
@@ -147,7 +165,7 @@ void Crew::reap(const std::function<void(int position)>& died) {
     if (!os::wait_ended(process.pidfd.get(), os::Deadline::passed())) continue;
     os::reap(process.pidfd.get(), ending);
     memory::reap_member(process.member);
-    if (ending.known && ending.status != -SIGKILL) {
+    if (ending.known && ending.status != -SIGKILL && ending.status != threw) {
       report_.violation("worker " + std::to_string(i) + " ended by itself: " + std::to_string(ending.status));
     }
     ++report_.kills;
@@ -172,7 +190,11 @@ void Crew::look_for_progress() {
     if (operations != position.seen) {
       position.seen = operations;
       position.seen_at = now;
-    } else if (now - position.seen_at > patience / 2) {
+      continue;
+    }
+    report_.longest_standstill =
+        std::max(report_.longest_standstill, now - std::max(position.seen_at, position.started_at));
+    if (now - position.seen_at > patience / 2) {
       std::fprintf(stderr, "worker %zu: nothing done for %lld s\n", i, static_cast<long long>(patience.count() / 2));
       dump_and_exit(0);
     }
@@ -189,7 +211,7 @@ void Crew::finish(Until until) {
     os::reap(process.pidfd.get(), ending);
     memory::reap_member(process.member);
     process.pidfd.reset();
-    if (ending.known && ending.status != 0) {
+    if (ending.known && ending.status != 0 && ending.status != threw) {
       report_.violation("worker " + std::to_string(i) + " ended with " + std::to_string(ending.status));
     }
   }

@@ -83,11 +83,14 @@ class Crew {
     Until until;
     memory::Forked process;
     bool doomed = false;  // SIGKILL is on its way
+    bool spared = false;  // nobody is to kill or stop it now
     std::uint64_t seen = 0;
     std::chrono::steady_clock::time_point seen_at;
+    std::chrono::steady_clock::time_point started_at;
   };
 
   void start(int position);
+  void spare_some();
   void harass();
   void kill(Position& position);
   void reap(const std::function<void(int position)>& died);

@@ -13,9 +13,12 @@ namespace {
 
 std::string note_of(const Report& report) {
   std::string note;
-  for (const auto& [what, count] : report.tallies) {
+  const auto add = [&](long long count, const std::string& what) {
     note += (note.empty() ? "" : ", ") + std::to_string(count) + " " + what;
-  }
+  };
+  for (const auto& [what, count] : report.tallies) add(static_cast<long long>(count), what);
+  const auto standstill = std::chrono::duration_cast<std::chrono::milliseconds>(report.longest_standstill);
+  if (standstill.count() != 0) add(standstill.count(), "ms the longest standstill");
   return note;
 }
 

@@ -8,6 +8,7 @@
 // The seed decides victims, gaps and data; what the scheduler adds cannot be replayed.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -28,6 +29,7 @@ struct Report {
   std::uint64_t operations = 0;
   std::uint64_t violations = 0;
   std::vector<std::string> messages;  // of the first violations
+  std::chrono::nanoseconds longest_standstill{0};  // of a process that was not killed meanwhile
   std::map<std::string, std::uint64_t> tallies;  // anything worth a word in the line
 
   void violation(std::string text) {
