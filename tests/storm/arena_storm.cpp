@@ -7,12 +7,14 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "memory/arena.hpp"
 #include "multiprocessing/errors.hpp"
 #include "os/os.hpp"
-#include "storm/crew.hpp"
+#include "storm/part.hpp"
 #include "support/arena_check.hpp"
 
 namespace multiprocessing::storm {
@@ -174,26 +176,39 @@ void check(Report& report, const char* when) {
   if (!damage.empty()) report.violation(std::string(when) + ":" + damage);
 }
 
+class ArenaPart final : public Part {
+ public:
+  explicit ArenaPart(int hands) : hands_(hands) {
+    for (Ref& carrier : shared_) carrier = Ref::create(Kind::queue, 4 * sizeof(Word));
+  }
+
+  void hire(Crew& crew) override {
+    for (int i = 0; i < hands_; ++i) {
+      crew.hire([this](Worker& me) {
+        Toiler toiler(*board_, shared_, me);
+        while (!me.over()) toiler.work(1'000);
+      });
+    }
+  }
+
+  void look(Report& report) override { check(report, "in the storm"); }
+
+  void settle(Report& report) override {
+    for (Ref& carrier : shared_) {
+      memory::drop_cargo(carrier, board_->position + 1);
+      for (int i = 0; i < 4; ++i) memory::free_run(static_cast<Word*>(carrier.address())[i]);
+    }
+    check(report, "at the end");
+  }
+
+ private:
+  const int hands_;
+  const testing::Shared<Board> board_;
+  std::array<Ref, carriers> shared_;
+};
+
 }  // namespace
 
-void arena_storm(const Settings& settings, Report& report) {
-  testing::Shared<Board> board;
-  std::array<Ref, carriers> shared;
-  for (Ref& carrier : shared) carrier = Ref::create(Kind::queue, 4 * sizeof(Word));
-  Crew crew(settings, report);
-  for (int i = 0; i < 5; ++i) {
-    crew.hire([&](Worker& me) {
-      Toiler toiler(*board, shared, me);
-      while (!me.over()) toiler.work(1'000);
-    });
-  }
-  while (crew.storm(200, {})) check(report, "in the storm");
-  crew.dismiss();
-  for (Ref& carrier : shared) {
-    memory::drop_cargo(carrier, board->position + 1);
-    for (int i = 0; i < 4; ++i) memory::free_run(static_cast<Word*>(carrier.address())[i]);
-  }
-  check(report, "at the end");
-}
+std::unique_ptr<Part> arena_part(int hands) { return std::make_unique<ArenaPart>(hands); }
 
 }  // namespace multiprocessing::storm

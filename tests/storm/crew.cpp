@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 
 #include "os/os.hpp"
 
@@ -18,10 +19,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int threw = 99;  // exit code of a worker that has reported an exception
+
 // For the handler of SIGALRM.
-constexpr int most_positions = 32;
-volatile pid_t pids[most_positions];
+volatile pid_t pids[CrewBoard::positions];
 volatile int positions_in_use = 0;
+volatile bool hold_what_hangs = false;
 
 void print_file(pid_t pid, const char* file) {
   char path[64];
@@ -51,8 +54,8 @@ Crew::Crew(const Settings& settings, Report& report)
     : random(settings.seed),
       settings_(settings),
       report_(report),
-      end_(Clock::now() + std::chrono::seconds(settings.seconds)),
-      seen_at_(Clock::now()) {
+      end_(Clock::now() + std::chrono::seconds(settings.seconds)) {
+  hold_what_hangs = settings.hold;
   struct sigaction action {};
   action.sa_handler = dump_and_exit;
   ::sigaction(SIGALRM, &action, nullptr);
@@ -62,22 +65,29 @@ Crew::Crew(const Settings& settings, Report& report)
 Crew::~Crew() {
   ::alarm(0);
   positions_in_use = 0;
-  report_.operations += board_->operations;
+  for (const auto& operations : board_->operations) report_.operations += operations;
   const std::uint64_t violations = board_->violations;
   for (std::uint64_t i = 0; i < violations; ++i) report_.violation(i < CrewBoard::texts ? board_->text[i] : "");
 }
 
-void Crew::hire(Job job) {
+int Crew::hire(Job job, Until until) {
   const int position = static_cast<int>(positions_.size());
-  positions_.push_back({std::move(job), {}});
+  if (position == CrewBoard::positions) throw std::length_error("a crew has no more than 64 positions");
+  Position& hired = positions_.emplace_back();
+  hired.job = std::move(job);
+  hired.until = until;
+  hired.seen_at = Clock::now();
   positions_in_use = position + 1;
   start(position);
+  return position;
 }
 
 void Crew::start(int position) {
   const Random seed(random.next());
   Position& at = positions_[static_cast<std::size_t>(position)];
   at.process = memory::fork_member();
+  at.doomed = false;
+  at.started_at = Clock::now();
   pids[position] = at.process.pid;
   if (at.process.pid != 0) return;
 
@@ -87,7 +97,7 @@ void Crew::start(int position) {
     at.job(me);
   } catch (const std::exception& error) {
     me.violation(std::string("exception: ") + error.what());
-    ::_exit(1);
+    ::_exit(threw);
   }
   ::_exit(0);
 }
@@ -95,28 +105,51 @@ void Crew::start(int position) {
 bool Crew::storm(std::uint64_t kills, const std::function<void(int position)>& died) {
   const std::uint64_t limit =
       std::min<std::uint64_t>(report_.kills + kills, static_cast<std::uint64_t>(settings_.kills));
+  if (random.one_in(4)) spare_some();
   while (report_.kills < limit && Clock::now() < end_) {
     ::alarm(static_cast<unsigned>(patience.count()));
     harass();
     reap(died);
     look_for_progress();
   }
+  reap_the_doomed(died);
   return report_.kills < static_cast<std::uint64_t>(settings_.kills) && Clock::now() < end_;
+}
+
+// Half of the crew, one time in two: who is killed all the time hangs for a moment only.
+void Crew::spare_some() {
+  const bool any = random.one_in(2);
+  for (Position& position : positions_) position.spared = any && random.one_in(2);
+  positions_[random.below(positions_.size())].spared = false;
 }
 
 // Kills somebody, or stops somebody for a while; then a pause of random length.  Nobody is still stopped when this
 // returns: the crew needs the arena's lock itself, and a stopped holder would keep it from ever being continued.
 void Crew::harass() {
-  const int pidfd = positions_[random.below(positions_.size())].process.pidfd.get();
+  Position* chosen = nullptr;
+  do {
+    chosen = &positions_[random.below(positions_.size())];
+  } while (chosen->spared);
+  Position& victim = *chosen;
+  const int pidfd = victim.process.pidfd.get();
   if (random.one_in(8)) {
     os::pidfd_signal(pidfd, SIGSTOP);
     sleep_for(std::chrono::microseconds(random.below(5'000)));
-    os::pidfd_signal(pidfd, random.one_in(4) ? SIGKILL : SIGCONT);
+    if (random.one_in(4)) {
+      kill(victim);
+    } else {
+      os::pidfd_signal(pidfd, SIGCONT);
+    }
   } else {
-    os::pidfd_signal(pidfd, SIGKILL);
+    kill(victim);
   }
   // Mostly short, to hit the work of the successor early too, and sometimes long enough for much to happen.
   sleep_for(std::chrono::microseconds(random.below(random.one_in(8) ? 8'000 : 800)));
+}
+
+void Crew::kill(Position& position) {
+  os::pidfd_signal(position.process.pidfd.get(), SIGKILL);
+  position.doomed = true;
 }
 
 void Crew::reap(const std::function<void(int position)>& died) {
@@ -132,7 +165,7 @@ void Crew::reap(const std::function<void(int position)>& died) {
     if (!os::wait_ended(process.pidfd.get(), os::Deadline::passed())) continue;
     os::reap(process.pidfd.get(), ending);
     memory::reap_member(process.member);
-    if (ending.known && ending.status != -SIGKILL) {
+    if (ending.known && ending.status != -SIGKILL && ending.status != threw) {
       report_.violation("worker " + std::to_string(i) + " ended by itself: " + std::to_string(ending.status));
     }
     ++report_.kills;
@@ -141,36 +174,56 @@ void Crew::reap(const std::function<void(int position)>& died) {
   }
 }
 
+// So that whoever works after the storm lives, and each death was told.
+void Crew::reap_the_doomed(const std::function<void(int position)>& died) {
+  for (const Position& position : positions_) {
+    if (position.doomed) os::wait_ended(position.process.pidfd.get(), os::Deadline::never());
+  }
+  reap(died);
+}
+
 void Crew::look_for_progress() {
-  const std::uint64_t operations = board_->operations;
-  if (operations != seen_operations_) {
-    seen_operations_ = operations;
-    seen_at_ = Clock::now();
-  } else if (Clock::now() - seen_at_ > patience / 2) {
-    std::fprintf(stderr, "nothing done for %lld s\n", static_cast<long long>(patience.count() / 2));
-    dump_and_exit(0);
+  const Clock::time_point now = Clock::now();
+  for (std::size_t i = 0; i < positions_.size(); ++i) {
+    Position& position = positions_[i];
+    const std::uint64_t operations = board_->operations[i];
+    if (operations != position.seen) {
+      position.seen = operations;
+      position.seen_at = now;
+      continue;
+    }
+    report_.longest_standstill =
+        std::max(report_.longest_standstill, now - std::max(position.seen_at, position.started_at));
+    if (now - position.seen_at > patience / 2) {
+      std::fprintf(stderr, "worker %zu: nothing done for %lld s\n", i, static_cast<long long>(patience.count() / 2));
+      dump_and_exit(0);
+    }
   }
 }
 
-void Crew::finish(int first, int last) {
+void Crew::finish(Until until) {
   ::alarm(static_cast<unsigned>(patience.count()));
-  for (int i = first; i < last; ++i) {
-    memory::Forked& process = positions_[static_cast<std::size_t>(i)].process;
-    if (!process.pidfd) continue;
+  for (std::size_t i = 0; i < positions_.size(); ++i) {
+    memory::Forked& process = positions_[i].process;
+    if (!process.pidfd || positions_[i].until != until) continue;
     os::wait_ended(process.pidfd.get(), os::Deadline::never());
     os::Ending ending;
     os::reap(process.pidfd.get(), ending);
     memory::reap_member(process.member);
     process.pidfd.reset();
-    if (ending.known && ending.status != 0 && ending.status != -SIGKILL) {
+    if (ending.known && ending.status != 0 && ending.status != threw) {
       report_.violation("worker " + std::to_string(i) + " ended with " + std::to_string(ending.status));
     }
   }
 }
 
-void Crew::dismiss() {
+void Crew::call_it_over() {
   board_->over = true;
-  finish(0, static_cast<int>(positions_.size()));
+  finish(Until::over);
+}
+
+void Crew::dismiss() {
+  finish(Until::end);
   positions_.clear();
   positions_in_use = 0;
   while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
@@ -186,6 +239,7 @@ void Crew::dump_and_exit(int /*signal*/) {
     std::fprintf(stderr, "worker %d, pid %d\n", i, static_cast<int>(pid));
     for (const char* file : {"stat", "syscall", "wchan"}) print_file(pid, file);
   }
+  while (hold_what_hangs) ::pause();
   for (int i = 0; i < positions_in_use; ++i) ::kill(pids[i], SIGKILL);
   ::_exit(1);
 }

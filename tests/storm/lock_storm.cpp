@@ -5,8 +5,10 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <memory>
+#include <string>
 
-#include "storm/crew.hpp"
+#include "storm/part.hpp"
 #include "sync/event_count.hpp"
 #include "sync/robust_lock.hpp"
 
@@ -60,7 +62,9 @@ void work(Board& board, Worker& me) {
   while (!me.over()) {
     increment(board.guarded[me.random.below(board.guarded.size())], me);
     if (me.random.one_in(32)) {
-      const std::uint64_t seen = board.generation;
+      // A change of one's own first: so the last to come wakes the others, and never do all wait for each other.
+      const std::uint64_t seen = board.generation.fetch_add(1) + 1;
+      board.events.notify();
       board.events.wait_until([&] { return board.generation != seen || me.over(); }, Deadline::never());
     } else {
       board.generation.fetch_add(1);
@@ -71,31 +75,37 @@ void work(Board& board, Worker& me) {
   board.events.notify();
 }
 
+class LockPart final : public Part {
+ public:
+  explicit LockPart(int hands) : hands_(hands) {}
+
+  void hire(Crew& crew) override {
+    for (int i = 0; i < hands_; ++i) crew.hire([this](Worker& me) { work(*board_, me); });
+  }
+
+  void settle(Report& report) override {
+    for (Guarded& guarded : board_->guarded) {
+      if (guarded.lock.acquire(Deadline::after(10s)) == Acquired::timed_out) {
+        report.violation("a lock is wedged");
+        continue;
+      }
+      guarded.lock.release();
+      report.tallies["holders died"] += guarded.deaths;
+      // A killed worker may have raised `first` and not yet counted it.
+      if (guarded.first < guarded.done || guarded.first > guarded.done + guarded.deaths + 1) {
+        report.violation("increments: " + std::to_string(guarded.first) + " there, " + std::to_string(guarded.done) +
+                         " done");
+      }
+    }
+  }
+
+ private:
+  const int hands_;
+  const testing::Shared<Board> board_;
+};
+
 }  // namespace
 
-void lock_storm(const Settings& settings, Report& report) {
-  testing::Shared<Board> board;
-  std::uint64_t deaths = 0;
-  {
-    Crew crew(settings, report);
-    for (int i = 0; i < 6; ++i) crew.hire([&](Worker& me) { work(*board, me); });
-    crew.storm(static_cast<std::uint64_t>(settings.kills), {});
-    crew.dismiss();
-  }
-  for (Guarded& guarded : board->guarded) {
-    if (guarded.lock.acquire(Deadline::after(10s)) == Acquired::timed_out) {
-      report.violation("a lock is wedged");
-      continue;
-    }
-    guarded.lock.release();
-    deaths += guarded.deaths;
-    // A killed worker may have raised `first` and not yet counted it.
-    if (guarded.first < guarded.done || guarded.first > guarded.done + guarded.deaths + 1) {
-      report.violation("increments: " + std::to_string(guarded.first) + " there, " + std::to_string(guarded.done) +
-                       " done");
-    }
-  }
-  report.note = std::to_string(deaths) + " holders died";
-}
+std::unique_ptr<Part> lock_part(int hands) { return std::make_unique<LockPart>(hands); }
 
 }  // namespace multiprocessing::storm

@@ -293,18 +293,16 @@ void pool_storm(const Settings& settings, Report& report) {
   ::sigaction(SIGALRM, &action, nullptr);
   const auto end = Clock::now() + std::chrono::seconds(settings.seconds);
   Random random(settings.seed);
-  int pools = 0;
   while (report.kills < static_cast<std::uint64_t>(settings.kills) && Clock::now() < end) {
     const std::uint64_t left = static_cast<std::uint64_t>(settings.kills) - report.kills;
     round(random, report, std::min<std::uint64_t>(left, 100), end);
-    ++pools;
+    ++report.tallies["pools"];
   }
   // What killed supervisors have left ends by itself; it is ours to reap.
   while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
   }
   memory::collect_orphans();
   ::alarm(0);
-  report.note = std::to_string(pools) + " pools";
 }
 
 }  // namespace multiprocessing::storm

@@ -1,114 +1,84 @@
-// Producers and consumers on one queue after the other: unbounded, small and large bounds; items from 8 bytes to
-// beyond the first segment, some of them naming other queues.
+// Producers and takers on one queue: unbounded, small and large bounds; items and frames (items.hpp) from 16 bytes to
+// beyond 16 MiB; one by one, in batches, lent and viewed; delivered at most once, at least once, or joined.
 //
-// Every item carries its producer, its sequence number, and a payload that follows from both.  Each process writes
-// down what it has done in memory of its own, outside of what is tested.  Invariants:
-//   none lost      an item whose put() had returned is received, but for one at most per consumer killed: the one it
-//                  had taken and not yet written down
-//   none invented  what is received was at least begun to be put
-//   none doubled, none damaged; a consumer sees the items of one producer in their order
-#include <sys/mman.h>
-
-#include <array>
-#include <atomic>
+// Invariants: those of the ledger.  A queue that delivers at least once loses nothing; a JoinableQueue only what its
+// join() has reported, and join() ends.
 #include <chrono>
-#include <map>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
-#include "multiprocessing/queue.hpp"
-#include "storm/crew.hpp"
+#include "storm/items.hpp"
+#include "storm/part.hpp"
 
 namespace multiprocessing::storm {
 namespace {
 
 using namespace std::chrono_literals;
 
-struct Item {
-  std::uint64_t producer = 0;
-  std::uint64_t sequence = 0;
-  std::string payload;
-  std::vector<Queue<std::uint64_t>> gift;  // empty, or one queue with `sequence` in it
-};
-
-constexpr std::size_t most_producers = 1'024;  // of a round: each new process is a new producer
-constexpr std::size_t most_items = 1 << 16;    // of a producer
-constexpr int producers = 3;
-constexpr int consumers = 3;
-
-struct Record {
-  std::atomic<std::uint64_t> begun{0};     // items 1 … begun may have been put
-  std::atomic<std::uint64_t> returned{0};  // items 1 … returned have been put
-  std::array<std::atomic<std::uint64_t>, most_items / 64> received;
-};
-
-struct Ledger {
-  std::atomic<std::uint64_t> producers_used{0};
-  std::atomic<bool> enough{false};  // producers end, consumers drain
-  std::array<Record, most_producers> records;
-};
-
-std::string payload_of(std::uint64_t producer, std::uint64_t sequence) {
-  Random random(producer << 32 ^ sequence);
-  const std::uint64_t kind = random.below(2'000);
-  const std::size_t size = kind == 0 ? random.below(3 << 20) : kind < 40 ? random.below(100'000) : random.below(300);
-  std::string payload(size, '\0');
-  std::size_t i = 0;
-  for (; i + 8 <= size; i += 8) {
-    const std::uint64_t word = random.next();
-    payload.replace(i, 8, reinterpret_cast<const char*>(&word), 8);
+template <class T>
+T make(const Name& name) {
+  if constexpr (std::is_same_v<T, Item>) {
+    return make_item(name);
+  } else {
+    return make_frame(name);
   }
-  for (; i < size; ++i) payload[i] = static_cast<char>(random.next());
-  return payload;
 }
 
-Item make_item(std::uint64_t producer, std::uint64_t sequence) {
-  Item item{producer, sequence, payload_of(producer, sequence), {}};
-  if (sequence % 128 == 17) item.gift.emplace_back().put(sequence);
-  return item;
+std::chrono::microseconds short_time(Worker& me) { return std::chrono::microseconds(me.random.below(3'000)); }
+
+// --- producers ------------------------------------------------------------------------------------------------------
+
+template <class T>
+void put_batch(const Queue<T>& queue, Putter& putter, Worker& me) {
+  const std::uint64_t count = 1 + me.random.below(20);
+  Name name = putter.begin(count);
+  std::vector<T> items;
+  for (std::uint64_t i = 0; i < count; ++i, ++name.sequence) items.push_back(make<T>(name));
+  putter.returned(queue.put_many(items, 5s));
 }
 
-void put_some(const Queue<Item>& queue, Record& record, std::uint64_t producer, Worker& me) {
-  const std::uint64_t next = record.returned + 1;
-  switch (me.random.below(4)) {
-    case 0: {  // a batch
-      std::vector<Item> items;
-      const std::uint64_t count = 1 + me.random.below(20);
-      for (std::uint64_t i = 0; i < count; ++i) items.push_back(make_item(producer, next + i));
-      record.begun = next + count - 1;
-      record.returned += queue.put_many(items, 5s);
-      return;
-    }
+template <class T>
+void put_one(const Queue<T>& queue, Putter& putter, Worker& me) {
+  const T item = make<T>(putter.begin());
+  switch (me.random.below(3)) {
+    case 0:
+      if (!queue.try_put(item)) return;
+      break;
     case 1:
-      record.begun = next;
-      if (queue.try_put(make_item(producer, next))) record.returned = next;
-      return;
-    case 2:
-      record.begun = next;
-      try {
-        queue.put(make_item(producer, next), std::chrono::microseconds(me.random.below(3'000)));
-        record.returned = next;
-      } catch (const Full&) {
-      }
-      return;
+      queue.put(item, short_time(me));
+      break;
     default:
-      record.begun = next;
-      queue.put(make_item(producer, next), 5s);
-      record.returned = next;
+      queue.put(item, 5s);
   }
+  putter.returned();
 }
 
-void produce(const Queue<Item>& queue, Ledger& ledger, Worker& me) {
-  std::uint64_t producer = most_producers;
-  while (!me.over() && !ledger.enough) {
-    if (producer == most_producers || ledger.records[producer].returned + 64 > most_items) {
-      producer = ledger.producers_used.fetch_add(1);
-      if (producer >= most_producers) return;
-    }
+void lend(const Queue<Frame>& queue, Putter& putter, Worker& me) {
+  const Name name = putter.begin();
+  auto loan = queue.loan(frame_size(name) + me.random.below(100));
+  loan.truncate(frame_size(name));
+  write_frame({loan.data(), loan.size()}, name);
+  if (me.random.one_in(8)) return;  // it is given up
+  loan.publish(short_time(me));
+  putter.returned();
+}
+
+template <class T>
+void produce(const Queue<T>& queue, Ledger& ledger, Worker& me) {
+  Putter putter(ledger);
+  while (!me.over() && putter.has_room(64)) {
     try {
-      put_some(queue, ledger.records[producer], producer, me);
+      if (me.random.one_in(4)) {
+        put_batch(queue, putter, me);
+      } else if (std::is_same_v<T, Frame> && me.random.one_in(2)) {
+        if constexpr (std::is_same_v<T, Frame>) lend(queue, putter, me);
+      } else {
+        put_one(queue, putter, me);
+      }
     } catch (const Full&) {
     }
     me.count();
@@ -116,40 +86,47 @@ void produce(const Queue<Item>& queue, Ledger& ledger, Worker& me) {
   }
 }
 
-std::string name_of(const Item& item) {
-  return "item " + std::to_string(item.sequence) + " of producer " + std::to_string(item.producer);
+// --- takers ---------------------------------------------------------------------------------------------------------
+
+void take_view(const Queue<Frame>& queue, Taker& taker, Worker& me) {
+  if (me.random.one_in(2)) {
+    const auto view = queue.view(short_time(me));
+    if (me.random.one_in(8)) std::this_thread::yield();
+    return taker.took(look_at(std::span<const char>(view)));
+  }
+  const auto view = queue.view();
+  taker.took(look_at(std::span<const char>(view)));
 }
 
-void receive(const Item& item, Ledger& ledger, std::map<std::uint64_t, std::uint64_t>& last, Worker& me) {
-  if (item.producer >= most_producers || item.sequence == 0 || item.sequence > most_items) {
-    return me.violation("no such item: " + name_of(item));
+template <class T>
+void take_one(const Queue<T>& queue, Taker& taker, Worker& me) {
+  if (me.random.one_in(4)) {
+    const auto item = queue.try_get();
+    if (!item) throw Empty("");
+    taker.took(look_at(*item));
+  } else if (me.random.one_in(4)) {
+    taker.took(look_at(queue.get(short_time(me))));
+  } else {
+    taker.took(look_at(queue.get()));
   }
-  // Written down first: what happens from here on is no concern of the queue's.
-  auto& word = ledger.records[item.producer].received[(item.sequence - 1) / 64];
-  const std::uint64_t bit = std::uint64_t{1} << (item.sequence - 1) % 64;
-  if ((word.fetch_or(bit) & bit) != 0) me.violation(name_of(item) + " came twice");
-  if (item.payload != payload_of(item.producer, item.sequence)) me.violation(name_of(item) + " is damaged");
-  if (last[item.producer] >= item.sequence) me.violation(name_of(item) + " came late");
-  last[item.producer] = item.sequence;
-  if (item.sequence > ledger.records[item.producer].begun) me.violation(name_of(item) + " was never put");
-  for (const auto& gift : item.gift) {
-    if (gift.try_get() != item.sequence) me.violation("the queue in " + name_of(item) + " is damaged");
-  }
-  me.count();
 }
 
-void consume(const Queue<Item>& queue, Ledger& ledger, Worker& me) {
-  std::map<std::uint64_t, std::uint64_t> last;
+template <class T>
+void consume(const Queue<T>& queue, Ledger& ledger, bool acknowledges, Worker& me) {
+  Taker taker(ledger, me, acknowledges ? Repeats::after_deaths : Repeats::never);
   try {
     for (;;) {
       try {
-        if (me.random.one_in(4)) {
-          if (const auto item = queue.try_get()) receive(*item, ledger, last, me);
-        } else if (me.random.one_in(4)) {
-          receive(queue.get(std::chrono::microseconds(me.random.below(3'000))), ledger, last, me);
+        if constexpr (std::is_same_v<T, Frame>) {
+          if (me.random.one_in(2)) {
+            take_view(queue, taker, me);
+          } else {
+            take_one(queue, taker, me);
+          }
         } else {
-          receive(queue.get(), ledger, last, me);
+          take_one(queue, taker, me);
         }
+        if (acknowledges) queue.task_done();
       } catch (const Empty&) {
       }
     }
@@ -157,58 +134,81 @@ void consume(const Queue<Item>& queue, Ledger& ledger, Worker& me) {
   }
 }
 
-// Adds up what was lost, and reports what nobody may lose.
-void settle(const Ledger& ledger, std::uint64_t consumers_killed, Report& report, std::uint64_t& lost_in_all) {
-  std::uint64_t lost = 0;
-  const std::uint64_t used = std::min<std::uint64_t>(ledger.producers_used, most_producers);
-  for (std::uint64_t producer = 0; producer < used; ++producer) {
-    const Record& record = ledger.records[producer];
-    const std::uint64_t returned = record.returned;
-    for (std::uint64_t sequence = 1; sequence <= returned; ++sequence) {
-      lost += (record.received[(sequence - 1) / 64] >> (sequence - 1) % 64 & 1) == 0;
+// --- the part -------------------------------------------------------------------------------------------------------
+
+template <class AnyQueue, class T>
+class QueuePart final : public Part {
+ public:
+  QueuePart(AnyQueue queue, Keeping keeping, int hands) : queue_(std::move(queue)), keeping_(keeping), hands_(hands) {}
+
+  void hire(Crew& crew) override {
+    for (int i = 0; i < hands_; ++i) {
+      crew.hire([this](Worker& me) { produce<T>(queue_, *ledger_, me); });
+    }
+    for (int i = 0; i < hands_; ++i) {
+      end_ = 1 +
+             crew.hire([this](Worker& me) { consume<T>(queue_, *ledger_, keeping_ != Keeping::once, me); }, Until::end);
     }
   }
-  lost_in_all += lost;
-  if (lost > consumers_killed) {
-    report.violation(std::to_string(lost) + " items lost, " + std::to_string(consumers_killed) + " consumers killed");
-  }
-}
 
-// One queue, from its first item to its close.  False: the time is over.
-bool round(const Settings& settings, Report& report, int maxsize, std::uint64_t& lost) {
-  const testing::Shared<Ledger> ledger;
-  const Queue<Item> queue(maxsize);
-  std::uint64_t consumers_killed = 0;
-  Settings rest = settings;
-  rest.seed += report.kills;
-  Crew crew(rest, report);
-  for (int i = 0; i < producers; ++i) crew.hire([&](Worker& me) { produce(queue, *ledger, me); });
-  for (int i = 0; i < consumers; ++i) crew.hire([&](Worker& me) { consume(queue, *ledger, me); });
-  const auto died = [&](int position) { consumers_killed += position >= producers; };
-  const bool more = crew.storm(300, died);
-  ledger->enough = true;
-  crew.finish(0, producers);
-  queue.close();
-  crew.dismiss();
-  settle(*ledger, consumers_killed, report, lost);
-  if (queue.qsize() != 0) report.violation("a drained queue says it holds " + std::to_string(queue.qsize()) + " items");
-  return more;
+  void died(int position) override { takers_killed_ += position >= end_ - hands_ && position < end_ ? 1 : 0; }
+
+  void look(Report& report) override { static_cast<void>(join(1ms, report)); }
+
+  void close(Report& report) override {
+    if (!join(40s, report)) report.violation("join() does not end");
+    queue_.close();
+  }
+
+  void settle(Report& report) override {
+    Losses losses{takers_killed_, "went with their takers"};
+    if (keeping_ == Keeping::again) losses = {0, "lost"};
+    if (keeping_ == Keeping::joinable) losses = {given_up_, "given up by join()"};
+    storm::settle(*ledger_, losses, takers_killed_, report);
+    if (given_up_ * 2 > takers_killed_) report.violation("join() gave up more than died");
+    if (queue_.qsize() != 0) {
+      report.violation("a drained queue says it holds " + std::to_string(queue_.qsize()) + " items");
+    }
+  }
+
+ private:
+  // join() says in words only how many it gave up.
+  bool join(std::chrono::milliseconds patience, Report& report) {
+    if constexpr (std::is_same_v<AnyQueue, JoinableQueue<T>>) {
+      try {
+        return queue_.join(patience);
+      } catch (const Error& error) {
+        const std::string text = error.what();
+        const std::uint64_t count = std::strtoull(text.c_str() + text.find(": ") + 2, nullptr, 10);
+        if (count == 0) report.violation("join(): " + text);
+        given_up_ += count;
+      }
+    }
+    return true;
+  }
+
+  const AnyQueue queue_;
+  const Keeping keeping_;
+  const int hands_;
+  const testing::Shared<Ledger> ledger_;
+  int end_ = 0;  // of the takers' positions
+  std::uint64_t takers_killed_ = 0;
+  std::uint64_t given_up_ = 0;
+};
+
+template <class T>
+std::unique_ptr<Part> make_part(const QueuePlan& plan, int hands) {
+  if (plan.keeping == Keeping::joinable) {
+    return std::make_unique<QueuePart<JoinableQueue<T>, T>>(JoinableQueue<T>(plan.maxsize), plan.keeping, hands);
+  }
+  const Delivery delivery = plan.keeping == Keeping::once ? Delivery::at_most_once : Delivery::at_least_once;
+  return std::make_unique<QueuePart<Queue<T>, T>>(Queue<T>(plan.maxsize, delivery), plan.keeping, hands);
 }
 
 }  // namespace
 
-void queue_storm(const Settings& settings, Report& report) {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::seconds(settings.seconds);
-  std::uint64_t lost = 0;
-  Settings rest = settings;
-  for (bool more = true; more;) {
-    for (const int maxsize : {0, 5, 1'000}) {
-      rest.seconds = static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(end - Clock::now()).count());
-      more = more && rest.seconds > 0 && round(rest, report, maxsize, lost);
-    }
-  }
-  report.note = std::to_string(lost) + " items went with their consumers";
+std::unique_ptr<Part> queue_part(const QueuePlan& plan, int hands) {
+  return plan.content == Content::items ? make_part<Item>(plan, hands) : make_part<Frame>(plan, hands);
 }
 
 }  // namespace multiprocessing::storm

@@ -2,13 +2,15 @@
 //
 //   mp_storm --kills 20000 --seconds 300 --seed 7 --target queue
 //
-// Each target has worker processes that hammer one structure and check every item they see, while a crew (crew.hpp)
-// kills, stops and continues them at random and replaces the dead.  A storm ends after so many kills or seconds,
-// whichever comes first; then nothing may be left.  One line per target, exit status 1 on any violation.
+// Each target has worker processes that hammer one structure, or several (part.hpp), and check every item they see, while
+// a crew (crew.hpp) kills, stops and continues them at random and replaces the dead.  A storm ends after so many kills
+// or seconds, whichever comes first; then nothing may be left.  One line per target, exit status 1 on any violation.
 // The seed decides victims, gaps and data; what the scheduler adds cannot be replayed.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +21,7 @@ struct Settings {
   int kills = 1'000;
   int seconds = 60;
   std::uint64_t seed = 1;
+  bool hold = false;  // what hangs is left as it is, for a debugger
 };
 
 struct Report {
@@ -26,7 +29,8 @@ struct Report {
   std::uint64_t operations = 0;
   std::uint64_t violations = 0;
   std::vector<std::string> messages;  // of the first violations
-  std::string note;                   // anything worth a word in the line
+  std::chrono::nanoseconds longest_standstill{0};  // of a process that was not killed meanwhile
+  std::map<std::string, std::uint64_t> tallies;  // anything worth a word in the line
 
   void violation(std::string text) {
     ++violations;
@@ -36,13 +40,12 @@ struct Report {
 
 struct Target {
   const char* name;
+  const char* what;
   void (*run)(const Settings&, Report&);
 };
 
-void lock_storm(const Settings&, Report&);
-void synchronize_storm(const Settings&, Report&);
-void arena_storm(const Settings&, Report&);
-void queue_storm(const Settings&, Report&);
+[[nodiscard]] std::span<const Target> targets();
+
 void pool_storm(const Settings&, Report&);
 
 // splitmix64: the same numbers everywhere, and cheap enough for each item.

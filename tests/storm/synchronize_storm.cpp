@@ -5,12 +5,14 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/synchronize.hpp"
-#include "storm/crew.hpp"
+#include "storm/part.hpp"
 
 namespace multiprocessing::storm {
 namespace {
@@ -99,39 +101,50 @@ void meet(const Objects& o, Worker& me) {
   o.barrier.abort();
 }
 
-void expect_all_works(const Objects& o, Report& report) {
-  if (!o.lock.acquire(10s)) report.violation("the lock is wedged");
-  if (!o.rlock.acquire(10s)) report.violation("the rlock is wedged");
-  if (!o.condition.acquire(10s)) report.violation("the condition's lock is wedged");
-  if (o.semaphore.get_value() != units) {
-    report.violation("the semaphore has " + std::to_string(o.semaphore.get_value()) + " units");
+class SynchronizePart final : public Part {
+ public:
+  explicit SynchronizePart(int hands) : hands_(hands) {}
+
+  void hire(Crew& crew) override {
+    for (int i = 0; i < hands_; ++i) crew.hire([this](Worker& me) { mix(objects_, me); });
+    for (int i = 0; i < parties; ++i) crew.hire([this](Worker& me) { meet(objects_, me); });
   }
-  const Whole whole = o.value.get();
-  if (whole.first != whole.second) report.violation("half a value in the end");
-  o.barrier.reset();
-  std::vector<std::thread> others;
-  for (int i = 1; i < parties; ++i) others.emplace_back([&] { o.barrier.wait(10s); });
-  try {
-    o.barrier.wait(10s);
-  } catch (const BrokenBarrier&) {
-    report.violation("the barrier does not come together");
+
+  void settle(Report& report) override {
+    const Objects& o = objects_;
+    if (!o.lock.acquire(10s)) report.violation("the lock is wedged");
+    if (!o.rlock.acquire(10s)) report.violation("the rlock is wedged");
+    if (!o.condition.acquire(10s)) report.violation("the condition's lock is wedged");
+    if (o.semaphore.get_value() != units) {
+      report.violation("the semaphore has " + std::to_string(o.semaphore.get_value()) + " units");
+    }
+    const Whole whole = o.value.get();
+    if (whole.first != whole.second) report.violation("half a value in the end");
+    report.tallies["updates"] += whole.first;
+    o.barrier.reset();
+    std::vector<std::thread> others;
+    for (int i = 1; i < parties; ++i)
+      others.emplace_back([&] {
+        try {
+          o.barrier.wait(10s);
+        } catch (const BrokenBarrier&) {  // said below
+        }
+      });
+    try {
+      o.barrier.wait(10s);
+    } catch (const BrokenBarrier&) {
+      report.violation("the barrier does not come together");
+    }
+    for (std::thread& other : others) other.join();
   }
-  for (std::thread& other : others) other.join();
-}
+
+ private:
+  const int hands_;
+  const Objects objects_;
+};
 
 }  // namespace
 
-void synchronize_storm(const Settings& settings, Report& report) {
-  const Objects objects;
-  {
-    Crew crew(settings, report);
-    for (int i = 0; i < 5; ++i) crew.hire([&](Worker& me) { mix(objects, me); });
-    for (int i = 0; i < parties; ++i) crew.hire([&](Worker& me) { meet(objects, me); });
-    crew.storm(static_cast<std::uint64_t>(settings.kills), {});
-    crew.dismiss();
-  }
-  expect_all_works(objects, report);
-  report.note = std::to_string(objects.value.get().first) + " updates";
-}
+std::unique_ptr<Part> synchronize_part(int hands) { return std::make_unique<SynchronizePart>(hands); }
 
 }  // namespace multiprocessing::storm
