@@ -26,7 +26,6 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <span>
 #include <utility>
 #include <vector>
@@ -92,8 +91,8 @@ class Loan {
       : queue_(queue), block_(memory::take_block(bytes_of(count))), size_(count) {}
 
   static std::size_t bytes_of(std::size_t count) {
-    if (count > ~std::size_t{0} / sizeof(Element)) throw std::bad_alloc();
-    return count * sizeof(Element);
+    constexpr std::size_t most = ~std::size_t{0};  // there is never so much: take_block() says so
+    return count > most / sizeof(Element) ? most : count * sizeof(Element);
   }
   void publish_until(detail::Deadline deadline) {
     if (!published_by(deadline)) channel::throw_full();

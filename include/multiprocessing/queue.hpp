@@ -234,11 +234,11 @@ class Queue {
       outcome = queue_.put({&message, 1}, deadline);
     } else {
       channel::Scratch<codec::Encoder> encoder;
+      const Cleared cleared{*encoder};
       encoder->clear();
       codec::encode(*encoder, item);
       const channel::Message message{encoder->bytes(), encoder->carried()};
       outcome = queue_.put({&message, 1}, deadline);
-      encoder->clear();
     }
     if (outcome.closed) channel::throw_put_after_close();
     return outcome.done == 1;
@@ -365,6 +365,10 @@ class Queue {
     return items;
   }
 
+  struct Cleared {  // holds no handle of an item any longer, also when it could not be put
+    codec::Encoder& encoder;
+    ~Cleared() { encoder.clear(); }
+  };
   struct Cleanup {
     channel::MessageBuffer& buffer;
     ~Cleanup() { buffer.done(); }

@@ -256,7 +256,8 @@ class Condition : public synchronize::Handle<memory::Kind::condition>, public sy
 //   if (barrier.wait() == 0) std::puts("all are here");       // each gets another number: 0 … parties - 1
 //
 // `action` is run by the last to arrive, before the others go on.  It belongs to this handle and its copies, also in
-// forked children; a barrier that has one cannot be sent in a message (NotSendable).
+// forked children; a barrier that has one cannot be sent in a message (NotSendable).  `patience`, what wait() has when it
+// is given none, belongs to the handle too and travels with it.
 // A party that dies, one that waits longer than `patience`, abort() and an exception in the action break the barrier:
 // whoever waits, or comes later, gets BrokenBarrier, until reset().
 class Barrier : public synchronize::Handle<memory::Kind::barrier> {
@@ -287,9 +288,19 @@ class Barrier : public synchronize::Handle<memory::Kind::barrier> {
   void save(Archive& archive) const {
     require_sendable();
     Handle::save(archive);
+    archive(patience_ ? std::int64_t{patience_->count()} : no_patience);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    Handle::load(archive);
+    std::int64_t patience = no_patience;
+    archive(patience);
+    patience_.reset();
+    if (patience != no_patience) patience_ = std::chrono::nanoseconds(patience);
   }
 
  private:
+  static constexpr std::int64_t no_patience = INT64_MIN;  // in a message: the handle waits for ever
   void require_sendable() const;
   int wait_until(detail::Deadline deadline) const;
 

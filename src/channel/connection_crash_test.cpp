@@ -96,7 +96,7 @@ std::optional<T> received(const Connection& from) {
   }
 }
 
-TEST(ConnectionCrashTest, Fault18ALargeMessageWhoseSenderDiedIsThereWholeOrNotAtAll) {
+TEST(ConnectionCrashTest, Faults18_ALargeMessageWhoseSenderDiedIsThereWholeOrNotAtAll) {
   Watchdog dog{120s};
   sweep(
       {"conn.send.half_filled", "conn.send.filled"}, [](const Ends&) {},
@@ -205,7 +205,7 @@ void expect_sent_before(const Ends& pipe, const std::string& step) {
   EXPECT_FALSE(pipe.right.poll());
 }
 
-TEST(ConnectionCrashTest, Fault17AMessageWhoseReceiverDiedBeforeTakingItGoesToTheNext) {
+TEST(ConnectionCrashTest, Faults17_AMessageWhoseReceiverDiedBeforeTakingItGoesToTheNext) {
   Watchdog dog{240s};
   for (const std::size_t bytes : {std::size_t{10}, std::size_t{100'000}}) {
     sweep(
@@ -299,7 +299,7 @@ TEST_F(ConnectionFaultTest, InterruptedCallsAreMadeAgain) {
   }
 }
 
-TEST_F(ConnectionFaultTest, Fault26NothingIsHalfMadeWhenAPipeCannotBeMade) {
+TEST_F(ConnectionFaultTest, Faults26_NothingIsHalfMadeWhenAPipeCannotBeMade) {
   const NothingLeft nothing_left;
   os::faults::fail(Call::socketpair, EMFILE);
   EXPECT_EQ(error_of([] { static_cast<void>(Pipe()); }), EMFILE);
@@ -307,7 +307,7 @@ TEST_F(ConnectionFaultTest, Fault26NothingIsHalfMadeWhenAPipeCannotBeMade) {
   EXPECT_EQ(error_of([] { Descriptor(0); }), EMFILE);
 }
 
-TEST_F(ConnectionFaultTest, Fault25AMessageForWhichThereIsNoMemoryIsNotSentAndLeavesNothing) {
+TEST_F(ConnectionFaultTest, Faults25_AMessageForWhichThereIsNoMemoryIsNotSentAndLeavesNothing) {
   const NothingLeft nothing_left;
   const Ends pipe;
   const std::string large = patterned(1, 1'000'000);

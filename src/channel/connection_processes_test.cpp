@@ -209,7 +209,7 @@ TEST(ConnectionProcessTest, ACloseInTheChildLeavesTheParentsEndOpen) {
 }
 
 // The calls in progress in other threads of the parent are none in the child: its close() must close.
-TEST(ConnectionProcessTest, Fault28AChildForkedWhileOtherThreadsWaitInAConnectionCanUseAndCloseIt) {
+TEST(ConnectionProcessTest, Faults28_AChildForkedWhileOtherThreadsWaitInAConnectionCanUseAndCloseIt) {
   Watchdog dog{60s};
   for (const Child::Making making : {Child::member, Child::plain}) {
     const Ends pipe;
@@ -239,7 +239,7 @@ TEST(ConnectionProcessTest, Fault28AChildForkedWhileOtherThreadsWaitInAConnectio
   memory::collect_orphans();
 }
 
-TEST(ConnectionProcessTest, Fault28ForksInTheMiddleOfTrafficHarmNobody) {
+TEST(ConnectionProcessTest, Faults28_ForksInTheMiddleOfTrafficHarmNobody) {
   Watchdog dog{120s};
   const Ends pipe;
   std::atomic<bool> stop{false};
@@ -293,7 +293,7 @@ TEST(ConnectionProcessTest, AProcessMadeByABareForkUsesTheConnectionsItInherited
   EXPECT_EQ(testing::arena_damage(), "");
 }
 
-TEST(ConnectionProcessTest, Fault26WithoutADescriptorLeftTheMessageStays) {
+TEST(ConnectionProcessTest, Faults26_WithoutADescriptorLeftTheMessageStays) {
   Watchdog dog{60s};
   const NothingLeft nothing_left;
   const Ends pipe;

@@ -386,7 +386,7 @@ struct Thrower {
   }
 };
 
-TEST(ConnectionTest, ASerializerThatThrowsSendsNothing) {
+TEST(ConnectionTest, Faults20_ASerializerThatThrowsSendsNothing) {
   const Ends pipe;
   EXPECT_THROW(pipe.left.send(Thrower{true, false}), std::runtime_error);
   EXPECT_FALSE(pipe.right.poll());

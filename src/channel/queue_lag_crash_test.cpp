@@ -48,7 +48,7 @@ class Killed {
 
 // --- the fault matrix ------------------------------------------------------------------------------------------------
 
-TEST(QueueFaultTest, Fault17AConsumerKilledInsideGetLeavesItsItemToTheNextConsumer) {
+TEST(QueueFaultTest, Faults17_AConsumerKilledInsideGetLeavesItsItemToTheNextConsumer) {
   Watchdog dog{60s};
   const Queue<std::string> queue;
   queue.put_many(Strings{"first", "second"});
@@ -57,7 +57,7 @@ TEST(QueueFaultTest, Fault17AConsumerKilledInsideGetLeavesItsItemToTheNextConsum
   EXPECT_EQ(queue.get(), "second");
 }
 
-TEST(QueueFaultTest, Fault18AnItemOf10MegabytesWhoseProducerWasKilledIsNotThereAndTheNextIsWhole) {
+TEST(QueueFaultTest, Faults18_AnItemOf10MegabytesWhoseProducerWasKilledIsNotThereAndTheNextIsWhole) {
   Watchdog dog{60s};
   const Queue<std::string> queue;
   const std::string item = patterned(1, 10'000'000);

@@ -38,7 +38,7 @@ TEST(QueueProcessTest, WhatAProducerPutIsThereAfterItsEnd) {
   EXPECT_EQ(queue.get_nowait(), "b");
 }
 
-TEST(QueueProcessTest, Fault19JoinBeforeTheQueueIsDrainedReturns) {
+TEST(QueueProcessTest, Faults19_JoinBeforeTheQueueIsDrainedReturns) {
   Watchdog dog{60s};
   const Queue<std::string> queue;
   Child producer{Child::member, [&] { queue.put(patterned(1, 1'000'000)); }};
@@ -46,7 +46,7 @@ TEST(QueueProcessTest, Fault19JoinBeforeTheQueueIsDrainedReturns) {
   EXPECT_TRUE(queue.get() == patterned(1, 1'000'000));
 }
 
-TEST(QueueProcessTest, Fault21WithAllProducersDeadGetThrowsEmptyAtItsTime) {
+TEST(QueueProcessTest, Faults21_WithAllProducersDeadGetThrowsEmptyAtItsTime) {
   Watchdog dog{60s};
   const Queue<int> queue;
   Child producer{Child::member, [&] {
@@ -58,7 +58,7 @@ TEST(QueueProcessTest, Fault21WithAllProducersDeadGetThrowsEmptyAtItsTime) {
   EXPECT_THROW((void)queue.get(50ms), Empty);
 }
 
-TEST(QueueProcessTest, Fault21ASignalHandlerRunsInAGetThatBlocks) {
+TEST(QueueProcessTest, Faults21_ASignalHandlerRunsInAGetThatBlocks) {
   Watchdog dog{60s};
   static int told[2];
   ASSERT_EQ(::pipe(told), 0);

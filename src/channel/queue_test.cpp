@@ -344,7 +344,7 @@ struct Thrower {
   }
 };
 
-TEST(QueueTest, ASerializerThatThrowsLeavesTheQueueUnharmed) {  // FAULTS 20
+TEST(QueueTest, Faults20_ASerializerThatThrowsLeavesTheQueueUnharmed) {
   const Queue<Thrower> queue(2);
   queue.put({0, "first"});
   EXPECT_THROW(queue.put({1, "never"}), std::domain_error);

@@ -106,7 +106,7 @@ TEST_F(WaitFaultTest, WhereTheKernelCannotWaitForSeveralWeLookAgain) {
   }
 }
 
-TEST_F(WaitFaultTest, WithoutADescriptorThereIsAClearErrorAndTheNextTryWorks) {
+TEST_F(WaitFaultTest, Faults26_WithoutADescriptorThereIsAClearErrorAndTheNextTryWorks) {
   const Queue<int> queue;
   os::faults::fail(Call::eventfd, EMFILE);
   EXPECT_THROW(static_cast<void>(queue.fileno()), OsError);

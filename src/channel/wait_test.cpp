@@ -396,7 +396,7 @@ TEST(QueueDescriptorTest, AForkedChildHasItsOwn) {
   memory::collect_orphans();
 }
 
-TEST(QueueDescriptorTest, Fault28ForksWhileDescriptorsComeAndGoHarmNobody) {
+TEST(QueueDescriptorTest, Faults28_ForksWhileDescriptorsComeAndGoHarmNobody) {
   if (testing::under_tsan) GTEST_SKIP() << "no threads in a child that was forked by a threaded program";
   Watchdog dog{120s};
   const Queue<int> queue;
@@ -426,7 +426,7 @@ TEST(QueueDescriptorTest, Fault28ForksWhileDescriptorsComeAndGoHarmNobody) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(QueueDescriptorTest, Fault26WithoutADescriptorLeftThereIsAClearError) {
+TEST(QueueDescriptorTest, Faults26_WithoutADescriptorLeftThereIsAClearError) {
   const Queue<int> queue;
   {
     const testing::DescriptorLimit none(0);
