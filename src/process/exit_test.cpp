@@ -415,7 +415,7 @@ TEST(ParentKilled, AtAnyTimeDuringStartLeavesNoDaemon) {
 
 // --- FAULTS 28 -----------------------------------------------------------------------------------------------------
 
-TEST(ForkWhileThreadsHoldLocks, NeverHangsAChild) {
+TEST(ForkWhileThreadsHoldLocks, Faults28_NeverHangsAChild) {
   // The sanitizers' own locks do not survive a fork in a program with threads (the one around fflush, for instance).
   if (testing::under_asan || testing::under_tsan) GTEST_SKIP() << "a child can hang in a lock of the sanitizer";
   Watchdog dog{120s};

@@ -152,7 +152,7 @@ struct Refusal {
 
 class StartRefused : public ::testing::TestWithParam<Refusal> {};
 
-TEST_P(StartRefused, NamesTheLimitLeavesNothingHalfMadeAndCanBeRepeated) {
+TEST_P(StartRefused, Faults26_NamesTheLimitLeavesNothingHalfMadeAndCanBeRepeated) {
   Watchdog dog{60s};
   const std::size_t before = members();
   Process process([] { ::_exit(9); });

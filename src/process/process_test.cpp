@@ -580,8 +580,7 @@ class NoDescriptorLeft {
   rlimit before_{};
 };
 
-// FAULTS 26
-TEST(ProcessStart, WithoutDescriptorsNamesTheLimitAndCanBeRepeated) {
+TEST(ProcessStart, Faults26_WithoutDescriptorsNamesTheLimitAndCanBeRepeated) {
   Watchdog dog{60s};
   Process process([] { ::_exit(9); });
   exit_code_of_call([] {});  // whatever is opened once is open now
