@@ -1,9 +1,9 @@
 // The items that travel, and the proof that they arrived.
 //
 // Each item carries a stamp (producer and sequence number), repeated through its whole length: in every word of a
-// small item, at the head of every page of a large one (with --dense of every cache line).  Producers write all stamps of each item and consumers
-// compare all of them, so both sides touch the data to the same extent whatever the transport, and a torn, lost,
-// doubled or reordered item fails the run.
+// small item, at the head of every page of a large one (with --dense of every cache line, with --head of the first
+// page alone).  Producers write all stamps of each item and consumers compare all of them, so both sides touch the data
+// to the same extent whatever the transport, and a torn, lost, doubled or reordered item fails the run.
 #pragma once
 
 #include <array>

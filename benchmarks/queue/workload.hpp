@@ -38,7 +38,9 @@ struct Shape {
         .producers = arguments.number("producers", 1),
         .consumers = arguments.number("consumers", 1),
     };
-    shape.stride = shape.bytes == sizeof(Small) ? kStride<Small> : arguments.flag("dense") ? 64 : kStride<Large>;
+    shape.stride = shape.bytes == sizeof(Small) ? kStride<Small> : kStride<Large>;
+    if (arguments.flag("dense")) shape.stride = 64;
+    if (arguments.flag("head")) shape.stride = shape.bytes;
     const std::size_t shares = shape.producers * shape.consumers;
     shape.items = (shape.items + shares - 1) / shares * shares;  // so that shares are equal
     return shape;
