@@ -377,7 +377,8 @@ class Queue {
   channel::ByteQueue queue_;
 };
 
-// A queue that knows when everything that was put into it is done with, as Python's JoinableQueue.
+// A queue that knows when everything that was put into it is done with, as Python's JoinableQueue.  Other than there,
+// task_done() is about an item that was taken: without one it throws.
 //
 //   mp::JoinableQueue<int> q(1000);
 //   while (true) { work_on(q.get()); q.task_done(); }      // in the consumers

@@ -16,6 +16,9 @@
 //
 // Threads: all calls of Value from any thread, under its lock.  Array's elements are plain memory: use lock(), or parts
 // that do not overlap.  Errors: OsError when there is no memory.
+//
+// Other than in Python every one has a lock of its own (no lock=False, no lock given from outside; Array never takes its
+// lock by itself), and [] of an Array does not check the index, as with any array of C++.
 #pragma once
 
 #include <algorithm>
