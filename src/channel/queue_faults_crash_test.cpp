@@ -187,13 +187,13 @@ TEST_F(QueueFaults, Faults25_WhereDevShmIsSmallOrReadOnlyAllSizesTravel) {
         ::_exit(skipped);
       }
       const Queue<std::string> queue;
-      auto [left, right] = Pipe();
+      const auto pipe = Pipe();
       Child echo{Child::member, [&] {
-                   for (const std::string& item : queue) right.send(item);
+                   for (const std::string& item : queue) pipe.second.send(item);
                  }};
       for (const std::size_t bytes : {std::size_t{10}, std::size_t{100'000}, in_a_ring, in_a_block}) {
         queue.put(patterned(1, bytes));
-        MP_REQUIRE(left.recv<std::string>() == patterned(1, bytes));
+        MP_REQUIRE(pipe.first.recv<std::string>() == patterned(1, bytes));
       }
       queue.close();
       MP_REQUIRE(echo.wait() == 0);
