@@ -30,6 +30,7 @@ using os::Call;
 using testing::arena_damage;
 using testing::Child;
 using testing::Ends;
+using testing::error_of;
 using testing::NothingLeft;
 using testing::patterned;
 using testing::Watchdog;
@@ -271,16 +272,6 @@ class ConnectionFaultTest : public ::testing::Test {
  protected:
   ~ConnectionFaultTest() override { os::faults::clear(); }
 };
-
-template <class Action>
-int error_of(Action action) {
-  try {
-    action();
-  } catch (const OsError& error) {
-    return error.code().value();
-  }
-  return 0;
-}
 
 TEST_F(ConnectionFaultTest, InterruptedCallsAreMadeAgain) {
   Watchdog dog{60s};

@@ -31,22 +31,13 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Ends;
+using testing::error_of;
 using testing::NothingLeft;
 using testing::patterned;
 using testing::spin_until;
 using testing::Watchdog;
 using Bytes = std::vector<std::byte>;
 using Strings = std::vector<std::string>;
-
-template <class Action>
-int error_of(Action action) {
-  try {
-    action();
-  } catch (const OsError& error) {
-    return error.code().value();
-  }
-  return 0;
-}
 
 template <class Action>
 std::string text_of(Action action) {

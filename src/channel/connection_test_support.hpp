@@ -11,6 +11,7 @@
 
 #include "memory/family.hpp"
 #include "multiprocessing/connection.hpp"
+#include "multiprocessing/errors.hpp"
 #include "support/arena_check.hpp"
 
 namespace multiprocessing::testing {
@@ -24,6 +25,17 @@ struct Ends {
  private:
   explicit Ends(std::pair<Connection, Connection> pair) : left(std::move(pair.first)), right(std::move(pair.second)) {}
 };
+
+// The errno of the OsError that `action` throws; 0: it throws none.
+template <class Action>
+int error_of(Action action) {
+  try {
+    action();
+  } catch (const OsError& error) {
+    return error.code().value();
+  }
+  return 0;
+}
 
 [[nodiscard]] inline std::size_t open_descriptors() {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/fd"), &::closedir);

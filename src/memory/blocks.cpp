@@ -7,6 +7,7 @@
 // A child would hold what its parent keeps, for nothing and for as long as it lives: so a process forgets its spares
 // before it forks (family.cpp).
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <mutex>
 #include <utility>
@@ -22,10 +23,16 @@ namespace {
 constexpr std::size_t most_blocks = 64;  // each is looked at while the arena is locked
 constexpr std::size_t most_waste = 4;    // times what is asked for
 
-// Never more than was on its way at some time, and of that at most so many bytes.
+// Never more than was on its way at some time, and of that at most so many bytes.  Not a guarded static local: a child
+// forked while another thread initialises one waits for that thread for ever.
 std::size_t most_kept() {
-  static const std::uint64_t sixteenth = os::physical_memory() / 16;
-  return std::clamp<std::uint64_t>(sixteenth, std::uint64_t{64} << 20, std::uint64_t{1} << 30);
+  static std::atomic<std::uint64_t> known{0};
+  std::uint64_t bytes = known.load(std::memory_order_relaxed);
+  if (bytes == 0) {
+    bytes = std::clamp<std::uint64_t>(os::physical_memory() / 16, std::uint64_t{64} << 20, std::uint64_t{1} << 30);
+    known.store(bytes, std::memory_order_relaxed);
+  }
+  return bytes;
 }
 
 // What the heap gives anyway.

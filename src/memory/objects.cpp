@@ -27,9 +27,7 @@ std::uint64_t value(const Word& word) { return word.load(std::memory_order_relax
 
 bool is(const Word& word, ObjectState state) { return value(word) == static_cast<std::uint64_t>(state); }
 
-bool is_kind(const ObjectEntry& entry, Kind kind) {
-  return (value(entry.identity) & 0xffffffffU) == static_cast<std::uint64_t>(kind);
-}
+Kind kind_of(const ObjectEntry& entry) { return static_cast<Kind>(value(entry.identity) & 0xffffffffU); }
 
 void set_state(Transaction& change, ObjectEntry& entry, ObjectState state) {
   change.set(entry.state, static_cast<std::uint64_t>(state));
@@ -188,7 +186,7 @@ void finish_own_limbo(Arena& arena) {
 // until this process ends.
 bool let_go_of_lock(Arena& arena, std::uint32_t index) noexcept {
   const ObjectEntry& entry = arena.object(index);
-  if (!begins_with_a_lock(static_cast<Kind>(value(entry.identity) & 0xffffffffU))) return true;
+  if (!begins_with_a_lock(kind_of(entry))) return true;
   auto& lock = *static_cast<sync::OwnedLock*>(arena.at(value(entry.block), sizeof(sync::OwnedLock)));
   if (lock.is_held_by_caller()) static_cast<void>(lock.release_all());
   return !lock.is_held_in_this_process();
@@ -256,7 +254,7 @@ Ref Ref::adopt(std::uint64_t id, Kind kind) {
   return ref;
 }
 
-Kind Ref::kind() const noexcept { return static_cast<Kind>(value(Arena::get().object(index_).identity) & 0xffffffffU); }
+Kind Ref::kind() const noexcept { return kind_of(Arena::get().object(index_)); }
 
 std::size_t Ref::bytes() const noexcept { return value(Arena::get().object(index_).bytes); }
 
@@ -271,7 +269,7 @@ void Ref::retain(std::uint32_t index) noexcept {
 void Ref::drop(std::uint32_t index, std::uint32_t generation) noexcept {
   Arena& arena = *Arena::if_made();
   if (arena.counts[index].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (is_kind(arena.object(index), Kind::queue)) forget_blocks(arena);
+  if (kind_of(arena.object(index)) == Kind::queue) forget_blocks(arena);
   const std::lock_guard gate(arena.gate);
   // Another thread may have taken hold again, or let go already: the count under the gate decides.
   if (arena.guest || arena.counts[index].load(std::memory_order_relaxed) != 0) return;
@@ -349,7 +347,7 @@ std::vector<Ref> objects_of(Kind kind) {
   for (std::uint32_t index = 0; index < end; ++index) {
     const ObjectEntry& entry = arena.object(index);
     const std::uint64_t identity = value(entry.identity);
-    if (!is(entry.state, ObjectState::alive) || (identity & 0xffffffffU) != static_cast<std::uint64_t>(kind)) continue;
+    if (!is(entry.state, ObjectState::alive) || kind_of(entry) != kind) continue;
     try {
       found.push_back(Ref::adopt(identity >> 32 << 32 | index));
     } catch (const Error&) {  // it has gone meanwhile
