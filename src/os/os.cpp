@@ -287,6 +287,10 @@ int available_cpus() noexcept {
   return std::max(1, std::min(affinity, cgroup_cpus()));
 }
 
+int machine_cpus() noexcept {
+  return std::max(1, std::min(static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)), cgroup_cpus()));
+}
+
 int message_socketpair(int fds[2]) noexcept {
   if (const int error = injected(Call::socketpair)) return -error;
   return result(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds));

@@ -68,6 +68,7 @@ int set_subreaper() noexcept;                      // orphans below this process
 std::uint64_t start_ticks(pid_t pid, char* state = nullptr) noexcept;
 std::uint64_t boot_ticks_now() noexcept;  // the same clock, now
 int available_cpus() noexcept;            // affinity and cgroup quota, whichever is smaller; at least 1
+int machine_cpus() noexcept;              // the same without this process's affinity
 
 // --- messages between related processes -----------------------------------------------------------------------------
 int message_socketpair(int fds[2]) noexcept;                             // SOCK_SEQPACKET, CLOEXEC, non-blocking

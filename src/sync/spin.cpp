@@ -11,6 +11,9 @@ namespace {
 // In looks at the condition, each followed by a pause: 128 … 2,048 looks are 1.5 … 25 µs.  The smallest is longer than a
 // futex call takes: with less, a consumer that announces its sleep makes its producer so slow that it has to announce
 // the next one too, and a queue stays at a fifth of its speed.
+//
+// A process that is held to one CPU keeps none of it: its peer may run beside it on that CPU, or on another; the probes
+// find that out.
 constexpr int smallest = 128;
 constexpr int largest = 2048;
 thread_local int budget = 256;
@@ -30,6 +33,11 @@ constexpr int most_credit = 8;
 thread_local int slip_credit = 0;
 thread_local unsigned slips = 0;
 
+std::atomic<int> machine_cpus{0};  // 0: not asked yet
+std::atomic<bool> held_to_one{false};
+
+int floor_of_budget() noexcept { return held_to_one.load(std::memory_order_relaxed) ? 0 : smallest; }
+
 int next_budget() noexcept {
   if (!is_spinning_useful()) return 0;
   if (++tries < tries_per_probe) return budget;
@@ -39,11 +47,13 @@ int next_budget() noexcept {
 
 }  // namespace
 
-// Not a static local: a child forked while another thread initialises one waits for that thread for ever.
+// Atomics, not static locals: a child forked while another thread initialises one waits for that thread for ever.
 bool is_spinning_useful() noexcept {
-  static std::atomic<int> cpus{0};
-  int known = cpus.load(std::memory_order_relaxed);
-  if (known == 0) cpus.store(known = os::available_cpus(), std::memory_order_relaxed);
+  int known = machine_cpus.load(std::memory_order_relaxed);
+  if (known == 0) {
+    held_to_one.store(os::available_cpus() == 1, std::memory_order_relaxed);
+    machine_cpus.store(known = os::machine_cpus(), std::memory_order_relaxed);
+  }
   return known > 1;
 }
 
@@ -55,7 +65,7 @@ bool Spin::again() noexcept {
     pause_cpu();
     return true;
   }
-  budget = std::max(smallest, budget / 2);
+  budget = std::max(floor_of_budget(), budget / 2);
   if (given_ == largest) tries_per_probe = std::min(2 * tries_per_probe, most_tries_per_probe);
   return false;
 }

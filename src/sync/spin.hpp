@@ -34,7 +34,8 @@ inline void prefetch_to_write(void* address) noexcept {
 #endif
 }
 
-// False on a machine, or an affinity, of one CPU: whoever we wait for cannot run while we spin.
+// False where there is, or a quota leaves, one CPU: whoever we wait for cannot run while we spin.  Asks the system the
+// first time only.
 [[nodiscard]] bool is_spinning_useful() noexcept;
 
 class Spin {
