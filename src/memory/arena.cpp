@@ -123,10 +123,6 @@ MemberSlot& Arena::member(MemberId id) noexcept {
   return reinterpret_cast<MemberSlot*>(reinterpret_cast<char*>(header_) + header_->members_at)[id];
 }
 
-ObjectEntry& Arena::object(std::uint32_t index) noexcept {
-  return reinterpret_cast<ObjectEntry*>(reinterpret_cast<char*>(header_) + header_->objects_at)[index];
-}
-
 Word& Arena::holding_word(MemberId id, std::uint32_t object_index) noexcept {
   auto* words = reinterpret_cast<Word*>(reinterpret_cast<char*>(header_) + header_->holdings_at);
   return words[id * (header_->max_objects / 64) + object_index / 64];
@@ -136,12 +132,9 @@ std::uint64_t Arena::offset_of(const void* address) const noexcept {
   return static_cast<std::uint64_t>(static_cast<const char*>(address) - reinterpret_cast<const char*>(header_));
 }
 
-void* Arena::at(std::uint64_t offset, std::size_t bytes) const {
-  if (offset < header_->heap_at || offset >= header_->bytes || bytes > header_->bytes - offset) {
-    throw Error("shared memory is damaged: " + std::to_string(bytes) + " bytes at offset " + std::to_string(offset) +
-                " are outside of the heap");
-  }
-  return reinterpret_cast<char*>(header_) + offset;
+void Arena::throw_outside(std::uint64_t offset, std::size_t bytes) {
+  throw Error("shared memory is damaged: " + std::to_string(bytes) + " bytes at offset " + std::to_string(offset) +
+              " are outside of the heap");
 }
 
 }  // namespace multiprocessing::memory

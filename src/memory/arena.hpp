@@ -48,12 +48,18 @@ class Arena {
   [[nodiscard]] ArenaHeader& header() noexcept { return *header_; }
   [[nodiscard]] Heap heap() noexcept { return Heap(*header_); }
   [[nodiscard]] MemberSlot& member(MemberId id) noexcept;
-  [[nodiscard]] ObjectEntry& object(std::uint32_t index) noexcept;
+  [[nodiscard]] ObjectEntry& object(std::uint32_t index) noexcept {
+    return reinterpret_cast<ObjectEntry*>(reinterpret_cast<char*>(header_) + header_->objects_at)[index];
+  }
   [[nodiscard]] Word& holding_word(MemberId id, std::uint32_t object_index) noexcept;
   [[nodiscard]] std::uint64_t offset_of(const void* address) const noexcept;
 
   // `bytes` bytes at `offset` of the heap; throws Error where that is not all heap.
-  [[nodiscard]] void* at(std::uint64_t offset, std::size_t bytes) const;
+  [[nodiscard]] void* at(std::uint64_t offset, std::size_t bytes) const {
+    const bool inside = offset >= header_->heap_at && offset < header_->bytes && bytes <= header_->bytes - offset;
+    if (!inside) throw_outside(offset, bytes);
+    return reinterpret_cast<char*>(header_) + offset;
+  }
 
   // --- this process (private memory) ---
   std::mutex gate;
@@ -66,6 +72,7 @@ class Arena {
  private:
   Arena();
   static Arena& make();
+  [[noreturn]] static void throw_outside(std::uint64_t offset, std::size_t bytes);
   static inline std::atomic<Arena*> the_arena{nullptr};
   void map();
   void lay_out(std::uint64_t bytes);
@@ -108,6 +115,8 @@ void forget_blocks(Arena& arena) noexcept;
 void load_cargo(const Ref& carrier, std::span<const Ref> objects, std::uint32_t position);
 // Lets go of what messages before `limit` named.
 void drop_cargo(const Ref& carrier, std::uint32_t limit) noexcept;
-[[nodiscard]] bool has_cargo(const Ref& carrier) noexcept;
+[[nodiscard]] inline bool has_cargo(const Ref& carrier) noexcept {
+  return Arena::get().object(carrier.index()).cargo.load(std::memory_order_relaxed) != 0;
+}
 
 }  // namespace multiprocessing::memory

@@ -403,6 +403,4 @@ bool is_unshared(Arena& arena, const Ref& object, std::uint32_t refs) noexcept {
          !held_by_another(arena, arena.self, object.index());
 }
 
-bool has_cargo(const Ref& carrier) noexcept { return value(Arena::get().object(carrier.index()).cargo) != 0; }
-
 }  // namespace multiprocessing::memory

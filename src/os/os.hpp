@@ -41,9 +41,9 @@ int map_shared(int fd, std::size_t bytes, void** where) noexcept;  // guard page
 int map_shared_anonymous(std::size_t bytes, void** where) noexcept;
 int map_private_sparse(std::size_t bytes, void** where) noexcept;
 void unmap(void* where, std::size_t bytes) noexcept;
-void unmap_guarded(void* where, std::size_t bytes) noexcept;  // counterpart of map_shared
-int discard(void* where, std::size_t bytes) noexcept;         // gives shared pages back; they read as zero
-int populate(void* where, std::size_t bytes) noexcept;        // -ENOMEM now instead of SIGBUS later
+void unmap_guarded(void* where, std::size_t bytes) noexcept;      // counterpart of map_shared
+int discard(void* where, std::size_t bytes) noexcept;             // gives shared pages back; they read as zero
+int populate(void* where, std::size_t bytes) noexcept;            // -ENOMEM now instead of SIGBUS later
 void prefer_huge_pages(void* where, std::size_t bytes) noexcept;  // a hint; of private memory, too
 std::uint64_t physical_memory() noexcept;
 inline constexpr std::size_t page_bytes = 4096;

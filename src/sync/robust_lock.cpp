@@ -58,17 +58,10 @@ RobustLock::RobustLock() noexcept {
   pthread_mutexattr_destroy(&attributes);
 }
 
-// The lock is ours; `error` says from whom.
-Acquired RobustLock::taken(int error) noexcept {
-  if (error == 0) return Acquired::normally;
+Acquired RobustLock::taken_from_dead_owner() noexcept {
   pthread_mutex_consistent(&mutex_);
   MULTIPROCESSING_STEP("lock.taken_from_dead_owner");
   return Acquired::from_dead_owner;
-}
-
-Acquired RobustLock::try_acquire() noexcept {
-  const int error = pthread_mutex_trylock(&mutex_);
-  return error == 0 || error == EOWNERDEAD ? taken(error) : Acquired::timed_out;
 }
 
 Acquired RobustLock::acquire(Deadline deadline) noexcept {
@@ -96,11 +89,6 @@ Acquired RobustLock::acquire_contended(Deadline deadline) noexcept {
     // EINVAL; then there is no lock any more and going on without one would lose items: stop here.
     if (error != ETIMEDOUT) std::abort();
   }
-}
-
-void RobustLock::release() noexcept {
-  MULTIPROCESSING_STEP("lock.before_release");
-  pthread_mutex_unlock(&mutex_);
 }
 
 // The kernel's robust-futex ABI (Documentation/locking/robust-futex-ABI.rst) puts the owner's thread id into the lock's

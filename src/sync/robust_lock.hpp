@@ -16,7 +16,10 @@
 
 #include <pthread.h>
 
+#include <cerrno>
+
 #include "multiprocessing/detail/deadline.hpp"
+#include "os/faults.hpp"
 
 namespace multiprocessing::sync {
 
@@ -32,14 +35,22 @@ class RobustLock {
 
   [[nodiscard]] Acquired acquire(Deadline deadline) noexcept;
   Acquired acquire() noexcept { return acquire(Deadline::never()); }
-  [[nodiscard]] Acquired try_acquire() noexcept;  // timed_out: somebody holds it now
-  void release() noexcept;
+  [[nodiscard]] Acquired try_acquire() noexcept {  // timed_out: somebody holds it now
+    const int error = pthread_mutex_trylock(&mutex_);
+    return error == 0 || error == EOWNERDEAD ? taken(error) : Acquired::timed_out;
+  }
+  void release() noexcept {
+    MULTIPROCESSING_STEP("lock.before_release");
+    pthread_mutex_unlock(&mutex_);
+  }
   [[nodiscard]] bool is_held_by_caller() const noexcept;
   [[nodiscard]] bool is_held_in_this_process() const noexcept;  // by any thread; a system call unless it is free
 
  private:
   Acquired acquire_contended(Deadline deadline) noexcept;
-  Acquired taken(int error) noexcept;
+  // The lock is ours; `error` says from whom.
+  Acquired taken(int error) noexcept { return error == 0 ? Acquired::normally : taken_from_dead_owner(); }
+  Acquired taken_from_dead_owner() noexcept;
   [[nodiscard]] pid_t owner() const noexcept;
   pthread_mutex_t mutex_;
 };

@@ -11,9 +11,6 @@ namespace {
 // In looks at the condition, each followed by a pause: 128 … 2,048 looks are 1.5 … 25 µs.  The smallest is longer than a
 // futex call takes: with less, a consumer that announces its sleep makes its producer so slow that it has to announce
 // the next one too, and a queue stays at a fifth of its speed.
-//
-// A process that is held to one CPU keeps none of it: its peer may run beside it on that CPU, or on another; the probes
-// find that out.
 constexpr int smallest = 128;
 constexpr int largest = 2048;
 thread_local int budget = 256;
@@ -33,13 +30,25 @@ constexpr int most_credit = 8;
 thread_local int slip_credit = 0;
 thread_local unsigned slips = 0;
 
-std::atomic<int> machine_cpus{0};  // 0: not asked yet
-std::atomic<bool> held_to_one{false};
+enum class Cpus : int { unknown, one_at_all, one_for_us, several };
+constinit std::atomic<Cpus> known_cpus{Cpus::unknown};
 
-int floor_of_budget() noexcept { return held_to_one.load(std::memory_order_relaxed) ? 0 : smallest; }
+// An atomic, not a static local: a child forked while another thread initialises one waits for that thread for ever.
+Cpus cpus() noexcept {
+  Cpus known = known_cpus.load(std::memory_order_relaxed);
+  if (known == Cpus::unknown) {
+    known = os::available_cpus() > 1 ? Cpus::several : os::machine_cpus() > 1 ? Cpus::one_for_us : Cpus::one_at_all;
+    known_cpus.store(known, std::memory_order_relaxed);
+  }
+  return known;
+}
+
+// The peer of a process that is held to one CPU may run beside it on that CPU, or on another: it is tried, and nothing
+// of the budget is kept where it does not pay.
+int least_budget() noexcept { return cpus() == Cpus::several ? smallest : 0; }
 
 int next_budget() noexcept {
-  if (!is_spinning_useful()) return 0;
+  if (cpus() == Cpus::one_at_all) return 0;
   if (++tries < tries_per_probe) return budget;
   tries = 0;
   return largest;
@@ -47,15 +56,7 @@ int next_budget() noexcept {
 
 }  // namespace
 
-// Atomics, not static locals: a child forked while another thread initialises one waits for that thread for ever.
-bool is_spinning_useful() noexcept {
-  int known = machine_cpus.load(std::memory_order_relaxed);
-  if (known == 0) {
-    held_to_one.store(os::available_cpus() == 1, std::memory_order_relaxed);
-    machine_cpus.store(known = os::machine_cpus(), std::memory_order_relaxed);
-  }
-  return known > 1;
-}
+bool is_spinning_useful() noexcept { return cpus() == Cpus::several; }
 
 Spin::Spin(int cost) noexcept : cost_(cost), given_(next_budget()), left_(given_) {}
 
@@ -65,7 +66,7 @@ bool Spin::again() noexcept {
     pause_cpu();
     return true;
   }
-  budget = std::max(floor_of_budget(), budget / 2);
+  budget = std::max(least_budget(), budget / 2);
   if (given_ == largest) tries_per_probe = std::min(2 * tries_per_probe, most_tries_per_probe);
   return false;
 }

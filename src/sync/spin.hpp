@@ -34,8 +34,8 @@ inline void prefetch_to_write(void* address) noexcept {
 #endif
 }
 
-// False where there is, or a quota leaves, one CPU: whoever we wait for cannot run while we spin.  Asks the system the
-// first time only.
+// For spinning that does not adapt itself.  False with one CPU to run on: whoever we wait for may need the same.  Asks
+// the system the first time only.
 [[nodiscard]] bool is_spinning_useful() noexcept;
 
 class Spin {
