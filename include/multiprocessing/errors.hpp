@@ -73,7 +73,7 @@ class DaemonicChildError : public Error {  // a daemon process tried to start a 
   using Error::Error;
 };
 
-// Pools.  WorkerDied, RemoteError and PoolBroken, which carry more, are in pool.hpp.
+// Pools.  What else a task can end with is in pool_errors.hpp.
 class TimeoutError : public Error {  // AsyncResult::get(patience): not ready in time
  public:
   using Error::Error;

@@ -6,10 +6,13 @@
 // Or one header per concept, which compiles faster: each is the manual of what it declares.
 #pragma once
 
+#include "multiprocessing/async_result.hpp"
 #include "multiprocessing/connection.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/loan.hpp"
 #include "multiprocessing/pool.hpp"
+#include "multiprocessing/pool_errors.hpp"
+#include "multiprocessing/pool_options.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/progress.hpp"
 #include "multiprocessing/queue.hpp"

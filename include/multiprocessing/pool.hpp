@@ -50,138 +50,15 @@
 #include <variant>
 #include <vector>
 
+#include "multiprocessing/async_result.hpp"
 #include "multiprocessing/detail/deadline.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
 #include "multiprocessing/detail/pool_jobs.hpp"
-#include "multiprocessing/errors.hpp"
+#include "multiprocessing/pool_errors.hpp"
+#include "multiprocessing/pool_options.hpp"
 #include "multiprocessing/serialize.hpp"
 
 namespace multiprocessing {
-
-// The worker that ran the task died.  What the task had done by then is done; it is not run again.
-class WorkerDied : public Error {
- public:
-  WorkerDied(pid_t pid, int status, std::string task);  // status: exit code, or -signal
-  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  [[nodiscard]] std::optional<int> signal() const noexcept;     // if a signal killed it
-  [[nodiscard]] std::optional<int> exit_code() const noexcept;  // if it ended by itself
-  [[nodiscard]] const std::string& task() const noexcept { return task_; }
-  [[nodiscard]] const std::string& stack() const noexcept { return stack_; }  // of the crash; empty: not known
-
- private:
-  pid_t pid_;
-  int status_;
-  std::string task_;
-  std::string stack_;
-};
-
-// An exception of a task, as it was in the worker.  what() is its text.
-class RemoteError : public Error {
- public:
-  RemoteError(std::string type_name, const std::string& text, std::string traceback, pid_t pid);
-  [[nodiscard]] const std::string& type_name() const noexcept { return type_name_; }
-  [[nodiscard]] const std::string& traceback() const noexcept { return traceback_; }  // empty: not known
-  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-
- private:
-  std::string type_name_;
-  std::string traceback_;
-  pid_t pid_;
-};
-
-// The pool can run nothing any more; what() says why.  Make a new one.
-class PoolBroken : public Error {
- public:
-  using Error::Error;
-};
-
-struct PoolOptions {
-  int processes = 0;                         // 0: mp::cpu_count()
-  std::function<void()> initializer = {};    // runs first in each worker: mp::bind(load_model, path), any closure
-};
-
-struct MapOptions {
-  std::size_t chunksize = 0;  // items per task; 0: chosen for you (imap: 1)
-};
-
-// The result of a call that goes on.  A cheap handle; copies name the same result.
-template <class T>
-class AsyncResult {
- public:
-  using value_type = T;
-
-  // Waits, then returns the value (moved out where it cannot be copied) or throws what the task threw.
-  T get() const { return get_until(detail::Deadline::never()); }
-  // Throws TimeoutError when it is not ready within `patience`; ask again later.
-  template <class Rep, class Period>
-  T get(std::chrono::duration<Rep, Period> patience) const {
-    return get_until(detail::Deadline::after(patience));
-  }
-  void wait() const { wait_until(detail::Deadline::never()); }
-  template <class Rep, class Period>
-  bool wait(std::chrono::duration<Rep, Period> patience) const {  // true: ready
-    return wait_until(detail::Deadline::after(patience));
-  }
-  [[nodiscard]] bool ready() const { return is_complete(*job_); }
-  // Throws std::invalid_argument when it is not ready, as Python's does.
-  [[nodiscard]] bool successful() const {
-    if (!ready()) throw std::invalid_argument("AsyncResult::successful: the result is not ready, wait() for it first");
-    return job_->error == nullptr;
-  }
-
-  // Callbacks run on the pool's result thread, in no promised order; an exception that leaves one is reported on
-  // stderr and goes no further.  One that is added after the result has come runs then.
-  template <class Callback>
-  const AsyncResult& on_success(Callback callback) const {
-    pool::when_complete(*core_, job_, [job = job_, callback = std::move(callback)]() mutable {
-      if (job->error != nullptr) return;
-      if constexpr (std::is_void_v<T>) {
-        std::invoke(callback);
-      } else {
-        std::invoke(callback, std::as_const(*job->value));
-      }
-    });
-    return *this;
-  }
-  template <class Callback>
-  const AsyncResult& on_error(Callback callback) const {
-    pool::when_complete(*core_, job_, [job = job_, callback = std::move(callback)]() mutable {
-      if (job->error != nullptr) std::invoke(callback, job->error);
-    });
-    return *this;
-  }
-
- private:
-  friend class Pool;
-  using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
-  using Job = pool::ValueJob<Value>;
-
-  AsyncResult(std::shared_ptr<pool::Core> core, std::shared_ptr<Job> job)
-      : core_(std::move(core)), job_(std::move(job)) {}
-
-  static bool is_complete(const Job& job) { return job.left.load(std::memory_order_acquire) == 0; }
-
-  bool wait_until(detail::Deadline deadline) const {
-    if (ready()) return true;
-    return pool::wait(*core_, [this] { return is_complete(*job_); }, deadline);
-  }
-
-  T get_until(detail::Deadline deadline) const {
-    if (!wait_until(deadline)) throw TimeoutError("AsyncResult::get: not ready within the time given");
-    if (job_->error != nullptr) std::rethrow_exception(job_->error);
-    if constexpr (std::is_copy_constructible_v<T>) {
-      return *job_->value;
-    } else if constexpr (!std::is_void_v<T>) {
-      if (!job_->value) throw std::logic_error("AsyncResult::get: the value cannot be copied and was taken before");
-      T value = std::move(*job_->value);
-      job_->value.reset();
-      return value;
-    }
-  }
-
-  std::shared_ptr<pool::Core> core_;
-  std::shared_ptr<Job> job_;
-};
 
 // What imap and imap_unordered return: a range to be iterated once, whose iterators give T&.  It reads its input as
 // it goes, a bounded way ahead, in the iterating thread.  An item's exception is thrown where its turn comes (by
@@ -209,11 +86,7 @@ class ImapRange {
   [[nodiscard]] Iterator begin() { return Iterator(*source_); }
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
   // The number of items, where the input knows it.
-  [[nodiscard]] std::size_t size() const
-    requires Source::is_sized
-  {
-    return source_->total;
-  }
+  [[nodiscard]] std::size_t size() const requires Source::is_sized { return source_->total; }
 
  private:
   std::unique_ptr<Source> source_;
@@ -229,12 +102,8 @@ class Input {
   static constexpr bool is_borrowed = std::is_lvalue_reference_v<Range>;
 
  public:
-  explicit Input(Plain& range)
-    requires is_borrowed
-      : range_(&range) {}
-  explicit Input(Plain&& range)
-    requires(!is_borrowed)
-      : range_(std::move(range)) {}
+  explicit Input(Plain& range) requires is_borrowed : range_(&range) {}
+  explicit Input(Plain&& range) requires(!is_borrowed) : range_(std::move(range)) {}
   [[nodiscard]] Plain& get() noexcept {
     if constexpr (is_borrowed) {
       return *range_;
@@ -254,8 +123,12 @@ struct ImapSource {
   using Value = typename Job::Value;
   static constexpr bool is_sized = std::ranges::sized_range<Range>;
 
-  ImapSource(std::shared_ptr<Core> engine, Input<Range> items, std::shared_ptr<Job> imap_job, std::size_t items_per_task)
-      : core(std::move(engine)), input(std::move(items)), job(std::move(imap_job)), chunk(items_per_task),
+  ImapSource(std::shared_ptr<Core> engine, Input<Range> items, std::shared_ptr<Job> imap_job,
+             std::size_t items_per_task)
+      : core(std::move(engine)),
+        input(std::move(items)),
+        job(std::move(imap_job)),
+        chunk(items_per_task),
         window(std::max<std::size_t>(32, 4 * chunk * static_cast<std::size_t>(processes(*core)))) {
     if constexpr (is_sized) total = static_cast<std::size_t>(std::ranges::size(input.get()));
   }
@@ -266,7 +139,8 @@ struct ImapSource {
     read_ahead();
     if (at == outcomes.size()) {
       if (in_flight == 0) return;
-      pool::wait(*core, [this] { return job->has_outcome(); }, Deadline::never());
+      pool::wait(
+          *core, [this] { return job->has_outcome(); }, Deadline::never());
       under_lock(*core, [this] { outcomes = job->take(); });
       at = 0;
       in_flight -= outcomes.size();
@@ -404,8 +278,7 @@ class Pool {
   template <class F, class... Args>
   static auto make_apply(F&& f, Args&&... args) {
     static_assert(pool::Batch<F, Args...>::Call::check());
-    return std::make_shared<pool::ApplyJob<F, Args...>>(std::in_place, std::forward<F>(f),
-                                                         std::forward<Args>(args)...);
+    return std::make_shared<pool::ApplyJob<F, Args...>>(std::in_place, std::forward<F>(f), std::forward<Args>(args)...);
   }
 
   template <class Result, class Job>
@@ -420,7 +293,7 @@ class Pool {
   auto make_map(F&& f, Items items, std::size_t count, MapOptions options) {
     static_assert(How::template batch<F, Item>::Call::check());
     return std::make_shared<pool::MapJob<How, F, Items, Item>>(std::forward<F>(f), std::move(items), count,
-                                                                chunk_for(count, options));
+                                                               chunk_for(count, options));
   }
 
   template <class How, class F, class Range>

@@ -1,4 +1,5 @@
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <string_view>
 
 #include "memory/family.hpp"
+#include "os/os.hpp"
 #include "support/shared.hpp"
 #include "sweep/stepped.hpp"
 #include "sweep/sweep.hpp"
@@ -89,6 +91,7 @@ void stop_spinning() {
 void run_apart(const Operation& operation, std::uint64_t stride, Sum& sum) {
   const pid_t pid = ::fork();
   if (pid == 0) {
+    os::set_parent_death_signal(SIGKILL);
     static_cast<void>(memory::self());  // the arena is there before anything is counted
     stop_spinning();
     run(operation, stride, sum);
