@@ -56,6 +56,7 @@
 #include "multiprocessing/detail/pool_jobs.hpp"
 #include "multiprocessing/pool_errors.hpp"
 #include "multiprocessing/pool_options.hpp"
+#include "multiprocessing/pool_stats.hpp"
 #include "multiprocessing/serialize.hpp"
 
 namespace multiprocessing {
@@ -93,6 +94,10 @@ class ImapRange {
 };
 
 namespace pool {
+
+// Throw std::invalid_argument for what is negative.
+[[nodiscard]] Policy policy_of(const TaskOptions& options);
+[[nodiscard]] Policy policy_of(const MapOptions& options);
 
 // The input of an imap: a reference to an lvalue, or the range itself.  (std::views::all would do it; clang 14 cannot
 // compile libstdc++ 12's.)
@@ -218,39 +223,48 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   // --- one call ------------------------------------------------------------------------------------------------
-  // f(args...) in a worker; waits.
+  // f(args...) in a worker; waits, and returns what it returned.
   template <class F, class... Args>
-  auto apply(F&& f, Args&&... args) -> typename pool::Batch<F, Args...>::result {
-    auto job = make_apply(std::forward<F>(f), std::forward<Args>(args)...);
+  requires(!std::is_same_v<std::decay_t<F>, TaskOptions>) auto apply(F&& f, Args&&... args) {
+    return apply(TaskOptions{}, std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  template <class F, class... Args>
+  auto apply(const TaskOptions& options, F&& f, Args&&... args) {
+    auto job = make_apply(options, std::forward<F>(f), std::forward<Args>(args)...);
     pool::run(core(), job, 1);
     return take<typename pool::Batch<F, Args...>::result>(*job);
   }
+  // Returns an AsyncResult<what f returns> at once.
   template <class F, class... Args>
-  auto apply_async(F&& f, Args&&... args) -> AsyncResult<typename pool::Batch<F, Args...>::result> {
-    auto job = make_apply(std::forward<F>(f), std::forward<Args>(args)...);
+  requires(!std::is_same_v<std::decay_t<F>, TaskOptions>) auto apply_async(F&& f, Args&&... args) {
+    return apply_async(TaskOptions{}, std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  template <class F, class... Args>
+  auto apply_async(const TaskOptions& options, F&& f, Args&&... args) {
+    auto job = make_apply(options, std::forward<F>(f), std::forward<Args>(args)...);
     pool::submit(core(), job, 0, 1);
-    return {core_, std::move(job)};
+    return AsyncResult<typename pool::Batch<F, Args...>::result>(core_, std::move(job));
   }
 
   // --- many calls, all results ---------------------------------------------------------------------------------
   // f(item) for each item of any input range; results in its order (void for a void f).  Waits for all, then throws
   // what the first failed item threw, if any.
   template <class F, std::ranges::input_range Range>
-  auto map(F&& f, Range&& items, MapOptions options = {}) {
+  auto map(F&& f, Range&& items, const MapOptions& options = {}) {
     return map_all<pool::Single>(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options);
   }
   // f(a, b, …) for each tuple (a, b, …).
   template <class F, std::ranges::input_range Range>
-  auto starmap(F&& f, Range&& tuples, MapOptions options = {}) {
+  auto starmap(F&& f, Range&& tuples, const MapOptions& options = {}) {
     return map_all<pool::Star>(std::forward<F>(f), std::forward<Range>(tuples), options);
   }
   // AsyncResult<std::vector<R>>, or AsyncResult<void>.  The items are copied first.
   template <class F, std::ranges::input_range Range>
-  auto map_async(F&& f, Range&& items, MapOptions options = {}) {
+  auto map_async(F&& f, Range&& items, const MapOptions& options = {}) {
     return map_later<pool::Single>(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options);
   }
   template <class F, std::ranges::input_range Range>
-  auto starmap_async(F&& f, Range&& tuples, MapOptions options = {}) {
+  auto starmap_async(F&& f, Range&& tuples, const MapOptions& options = {}) {
     return map_later<pool::Star>(std::forward<F>(f), std::forward<Range>(tuples), options);
   }
 
@@ -259,11 +273,11 @@ class Pool {
   // as long as the range.  A void function yields std::monostate.  The range may be iterated after close(), not after
   // join(): what is not read of the input by then is not done.
   template <class F, std::ranges::input_range Range>
-  auto imap(F&& f, Range&& items, MapOptions options = {}) {
+  auto imap(F&& f, Range&& items, const MapOptions& options = {}) {
     return imap_range(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options, true);
   }
   template <class F, std::ranges::input_range Range>
-  auto imap_unordered(F&& f, Range&& items, MapOptions options = {}) {
+  auto imap_unordered(F&& f, Range&& items, const MapOptions& options = {}) {
     return imap_range(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options, false);
   }
 
@@ -272,13 +286,22 @@ class Pool {
   void join();       // waits until all is done and the workers are gone.  REQUIRES: close() or terminate()
   void terminate();  // kills the workers; calls that have no result yet get Cancelled.  Idempotent
 
+  // --- while it runs -------------------------------------------------------------------------------------------
+  // Between 1 and 1024 workers from now on.  New ones come soon; those too many end when they have done their task.
+  void resize(int processes);
+  [[nodiscard]] int processes() const;
+  [[nodiscard]] PoolStats stats() const;
+
  private:
   pool::Core& core() const;
 
   template <class F, class... Args>
-  static auto make_apply(F&& f, Args&&... args) {
+  static auto make_apply(const TaskOptions& options, F&& f, Args&&... args) {
     static_assert(pool::Batch<F, Args...>::Call::check());
-    return std::make_shared<pool::ApplyJob<F, Args...>>(std::in_place, std::forward<F>(f), std::forward<Args>(args)...);
+    auto job =
+        std::make_shared<pool::ApplyJob<F, Args...>>(std::in_place, std::forward<F>(f), std::forward<Args>(args)...);
+    job->policy = pool::policy_of(options);
+    return job;
   }
 
   template <class Result, class Job>
@@ -287,17 +310,19 @@ class Pool {
     if constexpr (!std::is_void_v<Result>) return std::move(*job.value);
   }
 
-  [[nodiscard]] std::size_t chunk_for(std::size_t count, MapOptions options) const;
+  [[nodiscard]] std::size_t chunk_for(std::size_t count, const MapOptions& options) const;
 
   template <class How, class Item, class F, class Items>
-  auto make_map(F&& f, Items items, std::size_t count, MapOptions options) {
+  auto make_map(F&& f, Items items, std::size_t count, const MapOptions& options) {
     static_assert(How::template batch<F, Item>::Call::check());
-    return std::make_shared<pool::MapJob<How, F, Items, Item>>(std::forward<F>(f), std::move(items), count,
-                                                               chunk_for(count, options));
+    auto job = std::make_shared<pool::MapJob<How, F, Items, Item>>(std::forward<F>(f), std::move(items), count,
+                                                                   chunk_for(count, options));
+    job->policy = pool::policy_of(options);
+    return job;
   }
 
   template <class How, class F, class Range>
-  auto map_all(F&& f, Range&& items, MapOptions options) {
+  auto map_all(F&& f, Range&& items, const MapOptions& options) {
     using Item = std::ranges::range_value_t<Range>;
     using Result = typename How::template batch<F, Item>::result;
     using All =
@@ -319,7 +344,7 @@ class Pool {
   }
 
   template <class How, class F, class Range>
-  auto map_later(F&& f, Range&& items, MapOptions options) {
+  auto map_later(F&& f, Range&& items, const MapOptions& options) {
     using Item = std::ranges::range_value_t<Range>;
     using Result = typename How::template batch<F, Item>::result;
     using All =
@@ -341,10 +366,11 @@ class Pool {
   }
 
   template <class F, class Range>
-  auto imap_range(F&& f, Range&& items, MapOptions options, bool ordered) {
+  auto imap_range(F&& f, Range&& items, const MapOptions& options, bool ordered) {
     using Source = pool::ImapSource<pool::Single, F, Range>;
     static_assert(pool::Batch<F, typename Source::Item>::Call::check());
     auto job = std::make_shared<typename Source::Job>(std::forward<F>(f), ordered);
+    job->policy = pool::policy_of(options);
     require_open(core());
     return ImapRange<typename Source::Value, Source>(
         std::make_unique<Source>(core_, pool::Input<Range>(std::forward<Range>(items)), std::move(job),

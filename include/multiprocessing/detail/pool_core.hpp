@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -12,9 +13,23 @@
 #include "multiprocessing/detail/archive_bytes.hpp"
 #include "multiprocessing/detail/deadline.hpp"
 
+namespace multiprocessing {
+struct PoolOptions;
+struct PoolStats;
+}  // namespace multiprocessing
+
 namespace multiprocessing::pool {
 
 using detail::Deadline;
+
+// What the engine keeps to for each task of a job; 0: no limit.
+struct Policy {
+  std::chrono::nanoseconds timeout{0};
+  std::chrono::nanoseconds soft_timeout{0};
+  int retries = 0;
+  bool retry_exceptions = false;
+  int priority = 0;
+};
 
 // One call of the user's (apply, map, …): tasks 0, 1, 2 … of one kind, each of which gets exactly one verdict.
 //
@@ -23,6 +38,7 @@ using detail::Deadline;
 class Job {
  public:
   Job() = default;
+  explicit Job(const Policy& how) : policy(how) {}
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
   virtual ~Job() = default;
@@ -31,18 +47,14 @@ class Job {
   virtual void fail(std::size_t task, std::exception_ptr error) noexcept = 0;
   [[nodiscard]] virtual std::string describe(std::size_t task) const = 0;
 
+  Policy policy;  // set before it is submitted
   // Tasks without a verdict.  0 with `complete`: nothing will change any more, results may be read without a lock.
   std::atomic<std::size_t> left{0};
 };
 
 class Core;  // the engine, one per pool
 
-struct Settings {
-  int processes = 0;
-  std::function<void()> initializer;
-};
-
-[[nodiscard]] std::shared_ptr<Core> start(const Settings& settings);
+[[nodiscard]] std::shared_ptr<Core> start(PoolOptions options);
 [[nodiscard]] int processes(const Core& core) noexcept;
 
 // Adds `tasks` tasks of the job, numbered from `first`.  Throws std::invalid_argument after close(), PoolBroken.
@@ -57,6 +69,8 @@ void run(Core& core, const std::shared_ptr<Job>& job, std::size_t tasks);
 bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline);
 // Runs `callback` on the pool's result thread once the job has all its verdicts.
 void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> callback);
+// No task of the job runs any more, or it is killed for it: each that has no verdict gets Cancelled.  False: all had one.
+bool cancel(Core& core, const std::shared_ptr<Job>& job);
 // Runs f while no job of this pool makes progress: for reading what deliver() writes of a job that is not complete.
 void under_lock(Core& core, const std::function<void()>& f);
 
@@ -67,6 +81,8 @@ void require_owner(const Core& core);
 void close(Core& core);
 void join(Core& core);
 void terminate(Core& core);
+void resize(Core& core, int processes);
+[[nodiscard]] PoolStats stats(Core& core);
 
 // How a task's exception travels.  encode: from within a handler.  decode: as its own type with a RemoteError
 // nested in it, or the RemoteError.
