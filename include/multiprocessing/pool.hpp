@@ -166,7 +166,7 @@ struct ImapSource {
       std::size_t task = 0;
       under_lock(*core, [&] { task = job->add(std::move(items)); });
       try {
-        submit_more(*core, job, task, 1);
+        submit_more(*core, job, {task, 1});
       } catch (...) {
         under_lock(*core, [&] { job->withdraw(); });
         throw;
@@ -242,7 +242,7 @@ class Pool {
   template <class F, class... Args>
   auto apply_async(const TaskOptions& options, F&& f, Args&&... args) {
     auto job = make_apply(options, std::forward<F>(f), std::forward<Args>(args)...);
-    pool::submit(core(), job, 0, 1);
+    pool::submit(core(), job, {0, 1});
     return AsyncResult<typename pool::Batch<F, Args...>::result>(core_, std::move(job));
   }
 
@@ -310,13 +310,10 @@ class Pool {
     if constexpr (!std::is_void_v<Result>) return std::move(*job.value);
   }
 
-  [[nodiscard]] std::size_t chunk_for(std::size_t count, const MapOptions& options) const;
-
   template <class How, class Item, class F, class Items>
   auto make_map(F&& f, Items items, std::size_t count, const MapOptions& options) {
     static_assert(How::template batch<F, Item>::Call::check());
-    auto job = std::make_shared<pool::MapJob<How, F, Items, Item>>(std::forward<F>(f), std::move(items), count,
-                                                                   chunk_for(count, options));
+    auto job = std::make_shared<pool::MapJob<How, F, Items, Item>>(std::forward<F>(f), std::move(items), count);
     job->policy = pool::policy_of(options);
     return job;
   }
@@ -328,7 +325,7 @@ class Pool {
     using All =
         std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
     const auto wait_for = [this](auto job) {
-      pool::run(core(), job, job->tasks());
+      pool::run(core(), job, job->size());
       return take<All>(*job);
     };
     if constexpr (std::ranges::random_access_range<Range> && std::ranges::sized_range<Range>) {
@@ -352,7 +349,7 @@ class Pool {
     auto copy = collect(items);
     const std::size_t count = copy.size();
     auto job = make_map<How, Item>(std::forward<F>(f), std::move(copy), count, options);
-    pool::submit(core(), job, 0, job->tasks());
+    pool::submit(core(), job, {0, job->size()});
     return AsyncResult<All>(core_, std::move(job));
   }
 

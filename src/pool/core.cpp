@@ -154,21 +154,21 @@ void Core::require_usable() const {
   if (closed_) throw std::invalid_argument("the pool was closed: it takes no more calls");
 }
 
-void Core::submit(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
+void Core::submit(const std::shared_ptr<Job>& job, Calls calls) {
   {
     const std::lock_guard lock(mutex_);
     require_usable();
-    add(job, first, tasks);
+    add(job, calls);
   }
   if (waiters_.load() == 0) thread_events_.notify();
 }
 
-void Core::submit_more(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
+void Core::submit_more(const std::shared_ptr<Job>& job, Calls calls) {
   {
     const std::lock_guard lock(mutex_);
     if (broken_ != nullptr) std::rethrow_exception(broken_);
     if (ending_) throw std::invalid_argument("the pool has ended: what is left of the input is not done");
-    add(job, first, tasks);
+    add(job, calls);
   }
   if (waiters_.load() == 0) thread_events_.notify();
 }
@@ -178,9 +178,9 @@ void Core::require_open() {
   require_usable();
 }
 
-void Core::run(const std::shared_ptr<Job>& job, std::size_t tasks) {
+void Core::run(const std::shared_ptr<Job>& job, std::size_t calls) {
   const Waiting waiting(*this);  // before anything is submitted: this thread takes the results itself
-  submit(job, 0, tasks);
+  submit(job, {0, calls});
   wait_and_pump([&job] { return job->left.load(std::memory_order_acquire) == 0; }, Deadline::never());
 }
 
@@ -299,12 +299,12 @@ void Core::break_pool(std::exception_ptr why) {
 
 // REQUIRES: mutex_ held.
 void Core::fail_all(const std::exception_ptr& why) {
-  std::vector<TaskName> names = tasks_.take(nullptr);
+  std::vector<Task> tasks = tasks_.take(nullptr);
   for (Worker& worker : workers_) {
-    for (Sent& sent : worker.sent) names.push_back(std::move(sent.name));
+    for (Sent& sent : worker.sent) tasks.push_back(std::move(sent.task));
     worker.sent.clear();
   }
-  for (const TaskName& name : names) settle(name, why);
+  for (const Task& task : tasks) settle(task, why);
   control_->doorbell.notify();
 }
 
@@ -413,14 +413,10 @@ void require_owner(const Core& core) {
 
 std::shared_ptr<Core> start(PoolOptions options) { return Core::start(std::move(options)); }
 int processes(const Core& core) noexcept { return core.processes(); }
-void submit(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
-  core.submit(job, first, tasks);
-}
-void submit_more(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
-  core.submit_more(job, first, tasks);
-}
+void submit(Core& core, const std::shared_ptr<Job>& job, Calls calls) { core.submit(job, calls); }
+void submit_more(Core& core, const std::shared_ptr<Job>& job, Calls calls) { core.submit_more(job, calls); }
 void require_open(Core& core) { core.require_open(); }
-void run(Core& core, const std::shared_ptr<Job>& job, std::size_t tasks) { core.run(job, tasks); }
+void run(Core& core, const std::shared_ptr<Job>& job, std::size_t calls) { core.run(job, calls); }
 bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline) {
   require_owner(core);
   return core.wait(ready, deadline);

@@ -16,6 +16,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <deque>
@@ -58,6 +59,12 @@ class SharedArea {
   T* area_ = nullptr;
 };
 
+// What a call takes in a mailbox: the larger of its arguments and its result, lately.
+inline void note_size(Job& job, std::size_t bytes, std::size_t calls) noexcept {
+  const double each = static_cast<double>(bytes) / static_cast<double>(calls);
+  job.bytes_per_call = std::max(0.9 * job.bytes_per_call, each);
+}
+
 class Core : public std::enable_shared_from_this<Core> {
  public:
   static std::shared_ptr<Core> start(PoolOptions options);
@@ -66,9 +73,9 @@ class Core : public std::enable_shared_from_this<Core> {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  void submit(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
-  void submit_more(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
-  void run(const std::shared_ptr<Job>& job, std::size_t tasks);
+  void submit(const std::shared_ptr<Job>& job, Calls calls);
+  void submit_more(const std::shared_ptr<Job>& job, Calls calls);
+  void run(const std::shared_ptr<Job>& job, std::size_t calls);
   bool wait(const std::function<bool()>& ready, Deadline deadline);
   void when_complete(std::shared_ptr<Job> job, std::function<void()> callback);
   void under_lock(const std::function<void()>& f);
@@ -87,7 +94,7 @@ class Core : public std::enable_shared_from_this<Core> {
  private:
   using Clock = std::chrono::steady_clock;
   struct Sent {  // what a worker has been given, oldest first
-    TaskName name;
+    Task task;
     std::uint64_t position;            // of the ring, where the worker will look for it
     std::vector<memory::Ref> handles;  // what the message names stays alive until the verdict
     bool limited;                      // counted in Worker::watched
@@ -129,7 +136,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void fail_all(const std::exception_ptr& why);
 
   // dispatcher.cpp: tasks go to workers
-  void add(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
+  void add(const std::shared_ptr<Job>& job, Calls calls);
   void dispatch();
   [[nodiscard]] bool may_be_given(const Worker& worker) const noexcept;
   std::size_t give(std::size_t place, std::size_t most);
@@ -137,6 +144,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Written write_next_task(std::size_t place);
   void hand_over(std::size_t place, std::size_t count) noexcept;
   [[nodiscard]] std::size_t depth(const Worker& worker) const;
+  [[nodiscard]] std::size_t calls_for(const Task& waiting) const;
   void limit(std::size_t place, std::uint32_t number, const Policy& policy) noexcept;
   void watch(std::size_t place, std::uint32_t tasks) noexcept;
   void take_back(std::size_t place);
@@ -148,9 +156,9 @@ class Core : public std::enable_shared_from_this<Core> {
   bool drain(std::size_t place);
   void pop_sent(Worker& worker);
   void decide(Sent& sent, const Received& received);
-  bool try_again(TaskName& name);
-  void settle(const TaskName& name, std::exception_ptr error);
-  void finished_one(const std::shared_ptr<Job>& job);
+  bool try_again(Task& task);
+  void settle(const Task& task, std::exception_ptr error);
+  void finished(const Task& task);
   bool look_after(std::size_t place);
   void bury(std::size_t place);
   [[nodiscard]] std::exception_ptr error_of_the_dead(const Sent& sent, const Place& place, Cause cause);
@@ -177,7 +185,7 @@ class Core : public std::enable_shared_from_this<Core> {
   bool limits_used_ = false;           // some job has had limits
   bool shortest_has_changed_ = false;  // and the supervisor has not been told
   std::uint32_t watched_tasks_ = 0;    // of all workers
-  std::size_t undecided_ = 0;          // tasks submitted and without a verdict
+  std::size_t undecided_ = 0;          // calls submitted and without a verdict
   PoolStats counts_;                   // since the start; what changes is filled in by stats()
   Histogram task_times_;
   Restarts restarts_;

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 // Work that lies ready at a worker, by measured task time: enough to bridge the host's absence, and no more, because
 // what lies at one worker cannot run on another without being taken back.
 constexpr double work_ahead_ns = 200'000;
+constexpr double chunk_ns = 50'000;       // of calls that go together: long beside what handing over takes
 constexpr std::size_t most_at_once = 32;  // a worker that waits should not wait for all of them to be written
 // Taking tasks back costs more than letting a worker finish what takes it less than this.
 constexpr std::chrono::microseconds worth_taking_back = 100us;
@@ -31,12 +32,12 @@ bool has_limits(const Policy& policy) { return policy.timeout.count() > 0 || pol
 
 }  // namespace
 
-void Core::add(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
-  if (tasks == 0) return;
-  job->left.fetch_add(tasks, std::memory_order_relaxed);
-  tasks_.push_back(job, first, first + tasks);
-  undecided_ += tasks;
-  counts_.submitted += tasks;
+void Core::add(const std::shared_ptr<Job>& job, Calls calls) {
+  if (calls.count == 0) return;
+  job->left.fetch_add(calls.count, std::memory_order_relaxed);
+  tasks_.push_back({job, calls});
+  undecided_ += calls.count;
+  counts_.submitted += calls.count;
   if (last_result_ == Clock::time_point{}) last_result_ = Clock::now();
   priorities_differ_ = priorities_differ_ || job->policy.priority != 0;
   limits_used_ = limits_used_ || has_limits(job->policy);
@@ -60,7 +61,7 @@ void Core::take_back(std::size_t place) {
     Sent& last = worker.sent.back();
     worker.write_position = last.position;
     watched -= last.limited;
-    tasks_.push_front(std::move(last.name));
+    tasks_.push_front(std::move(last.task));
     worker.sent.pop_back();
   }
   watch(place, watched);
@@ -68,7 +69,7 @@ void Core::take_back(std::size_t place) {
 
 void Core::take_back_less_urgent(int priority) {
   for (std::size_t place = 0; place < workers_.size(); ++place) {
-    const auto less_urgent = [priority](const Sent& sent) { return sent.name.job->policy.priority < priority; };
+    const auto less_urgent = [priority](const Sent& sent) { return sent.task.job->policy.priority < priority; };
     if (std::ranges::any_of(workers_[place].sent, less_urgent)) take_back(place);
   }
 }
@@ -115,6 +116,19 @@ std::size_t Core::depth(const Worker& worker) const {
   return std::min(static_cast<std::size_t>(by_time), left);
 }
 
+// How many of these calls make a task.
+std::size_t Core::calls_for(const Task& waiting) const {
+  const std::size_t chunk = waiting.job->policy.chunk;
+  if (chunk != 0) return std::min(chunk, waiting.calls.count);
+  const double ns_per_call = waiting.job->ns_per_call;
+  if (ns_per_call == 0) return 1;  // the first ones are measured
+  const double bytes = std::max(waiting.job->bytes_per_call, 1.0);
+  const double wanted = std::min(chunk_ns / ns_per_call, static_cast<double>(largest_in_ring / 2) / bytes);
+  // Small at the end: no worker has more than a small part of what is left to do.
+  const std::size_t by_share = std::max<std::size_t>(1, waiting.calls.count / (4 * workers_.size()));
+  return std::clamp(static_cast<std::size_t>(wanted), std::size_t{1}, by_share);
+}
+
 // Gives the worker waiting tasks, at most so many and as many as its ring has room for, by one change of its ticket:
 // the line with the ticket goes to and fro between two cores each time.  Returns how many are waiting no more.
 std::size_t Core::give(std::size_t place, std::size_t most) {
@@ -138,15 +152,16 @@ std::size_t Core::give(std::size_t place, std::size_t most) {
 // Writes the next waiting task into the worker's ring, where the worker will not see it before hand_over().
 Core::Written Core::write_next_task(std::size_t place) {
   Worker& worker = workers_[place];
-  TaskName name = tasks_.front();
+  Task task{tasks_.front().job, {tasks_.front().calls.first, calls_for(tasks_.front())}, tasks_.front().tries};
   std::vector<memory::Ref> handles;
   BlockName block{};
-  const bool limited = memory_is_limited_ || has_limits(name.job->policy);
+  const bool limited = memory_is_limited_ || has_limits(task.job->policy);
   std::uint32_t flags = limited ? std::uint32_t{pool::limited} : 0;
   std::exception_ptr error;
   encoder_.clear();
   try {
-    name.job->encode(name.task, encoder_);
+    task.job->encode(task.calls, encoder_);
+    note_size(*task.job, encoder_.bytes().size(), task.calls.count);
     handles = encoder_.carried();
     if (encoder_.bytes().size() > largest_in_ring) {
       handles.push_back(make_block(encoder_.bytes(), block));
@@ -156,8 +171,8 @@ Core::Written Core::write_next_task(std::size_t place) {
     error = std::current_exception();
   }
   if (error != nullptr) {
-    tasks_.pop_front();
-    settle(name, error);
+    tasks_.pop_front(task.calls.count);
+    settle(task, error);
     return Written::failed;
   }
   const std::span<const std::byte> payload =
@@ -168,10 +183,10 @@ Core::Written Core::write_next_task(std::size_t place) {
 
   if (worker.sent.empty()) worker.busy_since = Clock::now();
   const auto number = static_cast<std::uint32_t>(worker.first_number + worker.sent.size()) & number_mask;
-  if (limits_used_) limit(place, number, name.job->policy);
+  if (limits_used_) limit(place, number, task.job->policy);
   // First, for there may be no memory for it.
-  worker.sent.push_back({std::move(name), worker.write_position, std::move(handles), limited});
-  tasks_.pop_front();
+  worker.sent.push_back({std::move(task), worker.write_position, std::move(handles), limited});
+  tasks_.pop_front(worker.sent.back().task.calls.count);
   worker.write_position = write_record(mailboxes_[place].tasks, worker.write_position, flags, payload);
   if (encoder_.bytes().size() > (std::size_t{1} << 20)) encoder_ = codec::Encoder();  // gives its memory back
   encoder_.clear();                                                                   // and its handles

@@ -55,14 +55,6 @@ pool::Core& Pool::core() const {
   return *core_;
 }
 
-// As Python: four chunks per worker, so that one slow chunk does not leave the others idle for long.
-std::size_t Pool::chunk_for(std::size_t count, const MapOptions& options) const {
-  if (options.chunksize != 0) return std::min(options.chunksize, std::max<std::size_t>(1, count));
-  if (options.timeout.count() != 0 || options.soft_timeout.count() != 0 || options.retries != 0) return 1;
-  const auto share = static_cast<std::size_t>(core().processes()) * 4;
-  return std::max<std::size_t>(1, (count + share - 1) / share);
-}
-
 void Pool::close() { core().close(); }
 void Pool::join() { core().join(); }
 void Pool::terminate() { core().terminate(); }
@@ -78,13 +70,22 @@ Policy checked(const Options& options) {
   if (options.timeout.count() < 0 || options.soft_timeout.count() < 0 || options.retries < 0) {
     throw std::invalid_argument("Pool: a timeout or the number of retries is negative");
   }
-  return {options.timeout, options.soft_timeout, options.retries, options.retry_exceptions, options.priority};
+  return {.timeout = options.timeout,
+          .soft_timeout = options.soft_timeout,
+          .retries = options.retries,
+          .retry_exceptions = options.retry_exceptions,
+          .priority = options.priority};
 }
 
 }  // namespace
 
 Policy policy_of(const TaskOptions& options) { return checked(options); }
-Policy policy_of(const MapOptions& options) { return checked(options); }
+Policy policy_of(const MapOptions& options) {
+  Policy policy = checked(options);
+  const bool each_alone = options.timeout.count() != 0 || options.soft_timeout.count() != 0 || options.retries != 0;
+  policy.chunk = options.chunksize != 0 || !each_alone ? options.chunksize : 1;
+  return policy;
+}
 
 }  // namespace pool
 

@@ -15,7 +15,7 @@ bool Core::cancel(const std::shared_ptr<Job>& job) {
   const std::lock_guard lock(mutex_);
   pump();
   if (job->left.load(std::memory_order_acquire) == 0) return false;
-  const auto is_its = [&job](const Sent& sent) { return sent.name.job == job; };
+  const auto is_its = [&job](const Sent& sent) { return sent.task.job == job; };
   for (std::size_t place = 0; place < workers_.size(); ++place) {
     Worker& worker = workers_[place];
     if (std::ranges::none_of(worker.sent, is_its)) continue;
@@ -26,8 +26,8 @@ bool Core::cancel(const std::shared_ptr<Job>& job) {
     control_->places[place].condemn(Cause::cancelled, worker.first_number);
     ring_supervisor();
   }
-  for (const TaskName& name : tasks_.take(job.get())) {
-    settle(name, std::make_exception_ptr(Cancelled("the task was cancelled before it ran")));
+  for (const Task& task : tasks_.take(job.get())) {
+    settle(task, std::make_exception_ptr(Cancelled("the task was cancelled before it ran")));
   }
   control_->doorbell.notify();  // whoever waits for it looks again
   dispatch();

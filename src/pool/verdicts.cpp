@@ -16,6 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+void average(double& mean, double next) { mean = mean == 0 ? next : 0.5 * (mean + next); }
+
 // What the worker says has failed; or why that cannot be read.
 std::exception_ptr decode_failure(const Received& received) noexcept {
   try {
@@ -55,6 +57,8 @@ bool Core::drain(std::size_t place) {
   const std::uint64_t tail = mailbox.result_tail.load(std::memory_order_acquire);  // sync(result): pairs with send()
   if (tail == worker.result_position || worker.damaged) return false;
   std::size_t results = 0;
+  std::size_t calls = 0;
+  std::shared_ptr<Job> job;  // of all that came, if it is one
   while (worker.result_position != tail) {
     Received received;
     if (tail - worker.result_position > ring_bytes || !read_record(mailbox.results, worker.result_position, received)) {
@@ -66,6 +70,11 @@ bool Core::drain(std::size_t place) {
     if ((received.flags & not_ready) != 0) {
       initializer_error_ = decode_failure(received);  // counted when the worker has ended
     } else if (!worker.sent.empty()) {
+      const Task& task = worker.sent.front().task;
+      if (results == 0) job = task.job;
+      if (job != task.job) job = nullptr;
+      calls += task.calls.count;
+      note_size(*task.job, received.payload.size(), task.calls.count);
       decide(worker.sent.front(), received);
       pop_sent(worker);
     }
@@ -84,7 +93,8 @@ bool Core::drain(std::size_t place) {
   const double ns =
       static_cast<double>((now - worker.busy_since).count()) / static_cast<double>(std::max<std::size_t>(results, 1));
   task_times_.add(ns, results);
-  worker.ns_per_task = worker.ns_per_task == 0 ? ns : 0.5 * (worker.ns_per_task + ns);
+  average(worker.ns_per_task, ns);
+  if (job != nullptr) average(job->ns_per_call, ns * static_cast<double>(results) / static_cast<double>(calls));
   worker.busy_since = now;
   last_used_ = place;
   return true;
@@ -97,8 +107,8 @@ void Core::pop_sent(Worker& worker) {
 
 void Core::decide(Sent& sent, const Received& received) {
   std::exception_ptr error;
-  if (sent.cancelled) return settle(sent.name, std::make_exception_ptr(Cancelled("the task was cancelled")));
-  if ((received.flags & (failed | threw)) != 0 && sent.name.job->policy.retry_exceptions && try_again(sent.name))
+  if (sent.cancelled) return settle(sent.task, std::make_exception_ptr(Cancelled("the task was cancelled")));
+  if ((received.flags & (failed | threw)) != 0 && sent.task.job->policy.retry_exceptions && try_again(sent.task))
     return;
   if ((received.flags & failed) != 0) {
     error = decode_failure(received);
@@ -106,34 +116,34 @@ void Core::decide(Sent& sent, const Received& received) {
     try {
       const Block block(received);
       codec::Decoder in(block.bytes());
-      sent.name.job->deliver(sent.name.task, in);
+      sent.task.job->deliver(sent.task.calls, in);
     } catch (...) {
       error = std::current_exception();
     }
   }
-  settle(sent.name, error);
+  settle(sent.task, error);
 }
 
 // True: the task goes back to those that wait.
-bool Core::try_again(TaskName& name) {
-  if (name.tries >= name.job->policy.retries || broken_ != nullptr || ending_) return false;
-  ++name.tries;
+bool Core::try_again(Task& task) {
+  if (task.tries >= task.job->policy.retries || broken_ != nullptr || ending_) return false;
+  ++task.tries;
   ++counts_.retried;
-  tasks_.push_front(std::move(name));
+  tasks_.push_front(std::move(task));
   return true;
 }
 
 // The one place where a task gets its verdict; deliver() has been called where there is no error.
-void Core::settle(const TaskName& name, std::exception_ptr error) {
-  if (error != nullptr) name.job->fail(name.task, std::move(error));
-  --undecided_;
-  ++counts_.done;
-  finished_one(name.job);
+void Core::settle(const Task& task, std::exception_ptr error) {
+  if (error != nullptr) task.job->fail(task.calls, std::move(error));
+  undecided_ -= task.calls.count;
+  counts_.done += task.calls.count;
+  finished(task);
 }
 
-void Core::finished_one(const std::shared_ptr<Job>& job) {
-  if (job->left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  const auto [first, last] = watched_jobs_.equal_range(job);
+void Core::finished(const Task& task) {
+  if (task.job->left.fetch_sub(task.calls.count, std::memory_order_acq_rel) != task.calls.count) return;
+  const auto [first, last] = watched_jobs_.equal_range(task.job);
   for (auto watched = first; watched != last; ++watched) callbacks_.push_back(std::move(watched->second));
   watched_jobs_.erase(first, last);
   if (!callbacks_.empty()) thread_events_.notify();
@@ -205,7 +215,7 @@ void Core::bury(std::size_t place) {
   while (!worker.sent.empty()) {  // one at the most, see take_back()
     Sent& sent = worker.sent.front();
     const std::exception_ptr error = error_of_the_dead(sent, shared, doom.cause);
-    if (sent.cancelled || !try_again(sent.name)) settle(sent.name, error);
+    if (sent.cancelled || !try_again(sent.task)) settle(sent.task, error);
     pop_sent(worker);
   }
   watch(place, 0);
@@ -223,11 +233,11 @@ void Core::bury(std::size_t place) {
 }
 
 std::exception_ptr Core::error_of_the_dead(const Sent& sent, const Place& place, Cause cause) {
-  const std::string task = sent.name.job->describe(sent.name.task);
+  const std::string task = sent.task.job->describe(sent.task.calls);
   if (sent.cancelled) return std::make_exception_ptr(Cancelled("the task was cancelled while it ran: " + task));
   if (cause == Cause::timed_out) {
     ++counts_.timeouts;
-    const std::chrono::duration<double> limit = sent.name.job->policy.timeout;
+    const std::chrono::duration<double> limit = sent.task.job->policy.timeout;
     return std::make_exception_ptr(
         TaskTimeout("the task ran past its timeout of " + std::to_string(limit.count()) + " s: " + task));
   }

@@ -1,10 +1,11 @@
-// The tasks that no worker has: the highest priority first, and within one the oldest.
+// The calls that no worker has: the highest priority first, and within one the oldest.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <utility>
@@ -14,64 +15,65 @@
 
 namespace multiprocessing::pool {
 
-struct TaskName {
+// What goes to a worker at once.
+struct Task {
   std::shared_ptr<Job> job;
-  std::size_t task = 0;
+  Calls calls;
   int tries = 0;  // that have failed
 };
 
 class WaitingTasks {
  public:
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-  [[nodiscard]] std::size_t size() const noexcept { return count_; }
+  [[nodiscard]] std::size_t size() const noexcept { return count_; }  // calls
 
-  void push_back(const std::shared_ptr<Job>& job, std::size_t first, std::size_t end) {
-    batches_[job->policy.priority].push_back({{job, first, 0}, end});
-    count_ += end - first;
+  void push_back(Task task) {
+    count_ += task.calls.count;
+    const int priority = task.job->policy.priority;
+    tasks_[priority].push_back(std::move(task));
   }
   // One that was given out comes back.
-  void push_front(TaskName name) {
-    const std::size_t end = name.task + 1;
-    const int priority = name.job->policy.priority;
-    batches_[priority].push_front({std::move(name), end});
-    ++count_;
+  void push_front(Task task) {
+    count_ += task.calls.count;
+    std::deque<Task>& same = tasks_[task.job->policy.priority];
+    // Together again with what it was cut off from.
+    if (!same.empty() && same.front().job == task.job && same.front().tries == task.tries &&
+        same.front().calls.first == task.calls.end()) {
+      same.front().calls.first = task.calls.first;
+      same.front().calls.count += task.calls.count;
+    } else {
+      same.push_front(std::move(task));
+    }
   }
-  [[nodiscard]] const TaskName& front() const { return batches_.begin()->second.front().next; }
-  void pop_front() {
-    const auto first = batches_.begin();
-    Batch& batch = first->second.front();
-    --count_;
-    if (++batch.next.task != batch.end) return;
+  [[nodiscard]] const Task& front() const { return tasks_.begin()->second.front(); }
+  // The first calls of front() go.
+  void pop_front(std::size_t calls) {
+    const auto first = tasks_.begin();
+    Task& task = first->second.front();
+    count_ -= calls;
+    task.calls.first += calls;
+    task.calls.count -= calls;
+    if (task.calls.count != 0) return;
     first->second.pop_front();
-    if (first->second.empty()) batches_.erase(first);
+    if (first->second.empty()) tasks_.erase(first);
   }
   // Those of one job; of all where it is null.
-  [[nodiscard]] std::vector<TaskName> take(const Job* job) {
-    std::vector<TaskName> names;
-    for (auto each = batches_.begin(); each != batches_.end();) {
-      std::deque<Batch> kept;
-      for (Batch& batch : each->second) {
-        if (job != nullptr && batch.next.job.get() != job) {
-          kept.push_back(std::move(batch));
-          continue;
-        }
-        for (std::size_t task = batch.next.task; task < batch.end; ++task) {
-          names.push_back({batch.next.job, task, batch.next.tries});
-        }
-      }
-      each->second = std::move(kept);
-      each = each->second.empty() ? batches_.erase(each) : std::next(each);
+  [[nodiscard]] std::vector<Task> take(const Job* job) {
+    std::vector<Task> taken;
+    for (auto each = tasks_.begin(); each != tasks_.end();) {
+      std::deque<Task>& tasks = each->second;
+      const auto is_other = [job](const Task& task) { return job != nullptr && task.job.get() != job; };
+      const auto first = std::stable_partition(tasks.begin(), tasks.end(), is_other);
+      std::move(first, tasks.end(), std::back_inserter(taken));
+      tasks.erase(first, tasks.end());
+      each = tasks.empty() ? tasks_.erase(each) : std::next(each);
     }
-    count_ -= names.size();
-    return names;
+    for (const Task& task : taken) count_ -= task.calls.count;
+    return taken;
   }
 
  private:
-  struct Batch {
-    TaskName next;
-    std::size_t end;
-  };
-  std::map<int, std::deque<Batch>, std::greater<>> batches_;  // none is empty
+  std::map<int, std::deque<Task>, std::greater<>> tasks_;  // none is empty
   std::size_t count_ = 0;
 };
 

@@ -22,6 +22,13 @@ namespace multiprocessing::pool {
 
 using detail::Deadline;
 
+// Some calls of a job, one after another.
+struct Calls {
+  std::size_t first = 0;
+  std::size_t count = 1;
+  [[nodiscard]] std::size_t end() const noexcept { return first + count; }
+};
+
 // What the engine keeps to for each task of a job; 0: no limit.
 struct Policy {
   std::chrono::nanoseconds timeout{0};
@@ -29,9 +36,11 @@ struct Policy {
   int retries = 0;
   bool retry_exceptions = false;
   int priority = 0;
+  std::size_t chunk = 1;  // calls that go to a worker together: so many, or fewer at the end; 0: by how long they take
 };
 
-// One call of the user's (apply, map, …): tasks 0, 1, 2 … of one kind, each of which gets exactly one verdict.
+// One call of the user's (apply, map, …): calls 0, 1, 2 … of one function, each of which gets exactly one verdict.  Some
+// that follow each other go to a worker together, as a task, and share its fate.
 //
 // The engine calls these from whichever thread happens to move tasks and results, one at a time; they call nothing
 // of the pool.  What encode() or deliver() throw becomes the failure of that task.
@@ -42,13 +51,16 @@ class Job {
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
   virtual ~Job() = default;
-  virtual void encode(std::size_t task, codec::Encoder& out) = 0;  // may run again after a worker's death
-  virtual void deliver(std::size_t task, codec::Decoder& in) = 0;
-  virtual void fail(std::size_t task, std::exception_ptr error) noexcept = 0;
-  [[nodiscard]] virtual std::string describe(std::size_t task) const = 0;
+  virtual void encode(Calls calls,
+                      codec::Encoder& out) = 0;  // may run again, and with other calls, after a worker's death
+  virtual void deliver(Calls calls, codec::Decoder& in) = 0;
+  virtual void fail(Calls calls, std::exception_ptr error) noexcept = 0;
+  [[nodiscard]] virtual std::string describe(Calls calls) const = 0;
 
-  Policy policy;  // set before it is submitted
-  // Tasks without a verdict.  0 with `complete`: nothing will change any more, results may be read without a lock.
+  Policy policy;           // set before it is submitted
+  double ns_per_call = 0;  // the engine's measurements, lately; 0: none yet
+  double bytes_per_call = 0;
+  // Calls without a verdict.  0 with `complete`: nothing will change any more, results may be read without a lock.
   std::atomic<std::size_t> left{0};
 };
 
@@ -57,14 +69,14 @@ class Core;  // the engine, one per pool
 [[nodiscard]] std::shared_ptr<Core> start(PoolOptions options);
 [[nodiscard]] int processes(const Core& core) noexcept;
 
-// Adds `tasks` tasks of the job, numbered from `first`.  Throws std::invalid_argument after close(), PoolBroken.
-void submit(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
-// More tasks of a job that was begun before close().  Throws std::invalid_argument when the pool has ended, PoolBroken.
-void submit_more(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
+// Adds calls of the job.  Throws std::invalid_argument after close(), PoolBroken.
+void submit(Core& core, const std::shared_ptr<Job>& job, Calls calls);
+// More calls of a job that was begun before close().  Throws std::invalid_argument when the pool has ended, PoolBroken.
+void submit_more(Core& core, const std::shared_ptr<Job>& job, Calls calls);
 // Throws what submit() would.
 void require_open(Core& core);
 // submit() and wait(): without waking any other thread of this process.
-void run(Core& core, const std::shared_ptr<Job>& job, std::size_t tasks);
+void run(Core& core, const std::shared_ptr<Job>& job, std::size_t calls);
 // Moves tasks and results until ready() (which may be called with the engine's lock held) or the deadline.
 bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline);
 // Runs `callback` on the pool's result thread once the job has all its verdicts.
