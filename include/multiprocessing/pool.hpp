@@ -368,6 +368,7 @@ class Pool {
     static_assert(pool::Batch<F, typename Source::Item>::Call::check());
     auto job = std::make_shared<typename Source::Job>(std::forward<F>(f), ordered);
     job->policy = pool::policy_of(options);
+    job->policy.chunk = 1;  // to the engine a chunk of imap is one call
     require_open(core());
     return ImapRange<typename Source::Value, Source>(
         std::make_unique<Source>(core_, pool::Input<Range>(std::forward<Range>(items)), std::move(job),

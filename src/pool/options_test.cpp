@@ -293,6 +293,15 @@ TEST(PoolRecycling, Faults09_AWorkerEndsAfterSoManyTasksAndNothingIsLost) {
   EXPECT_EQ(pool.stats().deaths, 0U);
 }
 
+TEST(PoolRecycling, ImapKeepsItsOrder) {
+  Pool pool({.processes = 2, .max_tasks_per_child = 3});
+  std::vector<int> numbers(500);
+  for (int i = 0; i < 500; ++i) numbers[static_cast<std::size_t>(i)] = i;
+  int next = 0;
+  for (int n : pool.imap(same, numbers)) EXPECT_EQ(n, next++);
+  EXPECT_EQ(next, 500);
+}
+
 TEST(PoolFinalizer, RunsOnceInEachWorkerThatEndsInOrder) {
   Shared<int> runs;
   {
