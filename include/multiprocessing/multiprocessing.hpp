@@ -18,6 +18,7 @@
 #include "multiprocessing/progress.hpp"
 #include "multiprocessing/queue.hpp"
 #include "multiprocessing/serialize.hpp"
+#include "multiprocessing/shared.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/synchronize.hpp"
 #include "multiprocessing/this_task.hpp"

@@ -7,6 +7,8 @@
 //   std::vector<int> all = pool.map(test, numbers);          // results in order
 //   for (int r : pool.imap_unordered(test, numbers)) use(r); // as they finish
 //   later.get();
+//   auto r = pool.apply_async({.timeout = 5s, .retries = 2}, solve, problem);   // pool_options.hpp has all there is
+//   r.cancel();
 //                                                            // leaving scope waits for submitted work
 //
 // What runs: a function, a captureless lambda, or a serializable function object; arguments and results are anything
@@ -15,9 +17,13 @@
 //
 // Deaths: a worker that dies (a signal, exit(), the kernel's out-of-memory killer) fails only the task it was
 // running, with WorkerDied; tasks that waited behind it go to others; a new worker takes its place.  A task has
-// exactly one verdict, and runs at most once.  With chunks (map, imap) a task is a chunk.  When the supervisor of
-// the pool is killed, every pending and later call gets PoolBroken.  When this program ends, by any means, workers
-// and what they started end with it.
+// exactly one verdict, and runs once, unless retries are asked for.  Calls of a map that travel together (a chunk) share
+// one verdict.  Where workers die again and again and nothing gets done, the pool is broken; when its supervisor is
+// killed, too: every pending and later call gets PoolBroken.  When this program ends, by any means, workers and what
+// they started end with it.
+//
+// Ended by force: a task past its timeout (TaskTimeout), over the memory limit (MemoryLimitExceeded) or cancelled while
+// it runs (Cancelled) ends by the SIGKILL of its worker and of what that has started.
 //
 // Exceptions of a task: a standard exception arrives as its own type with a RemoteError nested in it
 // (std::rethrow_if_nested); anything else as RemoteError.
@@ -27,8 +33,8 @@
 // Fork: a pool belongs to the process that made it; a child that calls it gets std::logic_error.
 // Ownership: results (AsyncResult) may outlive the pool.  Leaving scope is close() + join(); by an exception, or after
 // terminate(), it is terminate().
-// Errors: OsError when processes cannot be started; std::invalid_argument for a call after close(); the exceptions
-// below.
+// Errors: OsError when processes cannot be started; std::invalid_argument for a call after close() and for options that
+// make no sense; of tasks, those in pool_errors.hpp.
 #pragma once
 
 #include <sys/types.h>
