@@ -10,6 +10,7 @@ namespace multiprocessing::layers {
 inline constexpr char kUmbrella[] = "umbrella";
 
 inline const std::map<std::string, std::string> kPublicHeaders = {
+    {"async_result.hpp", "pool"},
     {"connection.hpp", "channel"},
     {"detail/aggregate.hpp", "codec"},
     {"detail/aggregate_fields.hpp", "codec"},
@@ -21,6 +22,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/byte_queue.hpp", "channel"},
     {"detail/callable.hpp", "codec"},
     {"detail/callable_token.hpp", "codec"},
+    {"detail/constant.hpp", "codec"},
     {"detail/deadline.hpp", "base"},
     {"detail/link.hpp", "channel"},
     {"detail/message_buffer.hpp", "channel"},
@@ -34,12 +36,17 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"loan.hpp", "channel"},
     {"multiprocessing.hpp", kUmbrella},
     {"pool.hpp", "pool"},
+    {"pool_errors.hpp", "pool"},
+    {"pool_options.hpp", "pool"},
+    {"pool_stats.hpp", "pool"},
     {"process.hpp", "process"},
     {"progress.hpp", "progress"},
     {"queue.hpp", "channel"},
     {"serialize.hpp", "codec"},
+    {"shared.hpp", "codec"},
     {"sharedctypes.hpp", "synchronize"},
     {"synchronize.hpp", "synchronize"},
+    {"this_task.hpp", "pool"},
     {"wait.hpp", "channel"},
 };
 
