@@ -16,6 +16,7 @@
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/progress.hpp"
 #include "multiprocessing/queue.hpp"
+#include "multiprocessing/register_exception.hpp"
 #include "multiprocessing/serialize.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/synchronize.hpp"

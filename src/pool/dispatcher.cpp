@@ -7,6 +7,7 @@
 #include "os/os.hpp"
 #include "pool/block.hpp"
 #include "pool/core.hpp"
+#include "pool/errors.hpp"
 
 namespace multiprocessing::pool {
 namespace {
@@ -193,8 +194,9 @@ void Core::bury(std::size_t place) {
   take_back(place);
   const bool was_ready = worker.mailbox->ready.load(std::memory_order_acquire) != 0;
   for (const Sent& sent : worker.sent) {  // one at the most, see take_back()
-    settle(sent.name, std::make_exception_ptr(WorkerDied(shared.pid.load(), shared.status.load(),
-                                                         sent.name.job->describe(sent.name.task))));
+    settle(sent.name, std::make_exception_ptr(worker_died(shared.pid.load(), shared.status.load(),
+                                                          sent.name.job->describe(sent.name.task),
+                                                          worker.mailbox->crash)));
   }
   worker.sent.clear();
   memory::reap_member(shared.member.load());

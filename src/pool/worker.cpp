@@ -7,9 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "crash/handler.hpp"
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/callable.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
+#include "multiprocessing/detail/traced_call.hpp"
 #include "os/faults.hpp"
 #include "pool/block.hpp"
 
@@ -22,7 +24,7 @@ class Worker {
 
   bool initialize(const std::function<void()>& initializer) {
     try {
-      if (initializer) initializer();
+      if (initializer) crash::traced(initializer);
     } catch (abi::__forced_unwind&) {
       throw;
     } catch (...) {
@@ -82,7 +84,7 @@ class Worker {
       codec::Decoder in(block.bytes());
       const auto run =
           reinterpret_cast<codec::Trampoline>(const_cast<void*>(codec::code_of(codec::decode<codec::Token>(in))));
-      run(in, result_);
+      crash::traced([&] { run(in, result_); });  // for what the user's serializers throw
       return 0;
     } catch (abi::__forced_unwind&) {
       throw;
@@ -159,6 +161,7 @@ class Worker {
 int work(Mailbox& mailbox, Control& control, const std::function<void()>& initializer) {
   // Never destroyed: what its last results name is held until the host, having seen them, reaps this process.
   Worker& worker = *new Worker(mailbox, control);
+  crash::install_handler(mailbox.crash);
   if (!worker.initialize(initializer)) return 1;
   while (worker.run_next()) {
   }

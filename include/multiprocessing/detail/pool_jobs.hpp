@@ -26,6 +26,7 @@
 
 #include "multiprocessing/detail/callable.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
+#include "multiprocessing/detail/traced_call.hpp"
 
 namespace multiprocessing::pool {
 
@@ -56,22 +57,34 @@ struct Batch {
   static void run(codec::Decoder& in, codec::Encoder& out) {
     D f = codec::decode_callable<D>(in);
     const auto count = codec::decode<std::uint32_t>(in);
-    for (std::uint32_t i = 0; i < count; ++i) {
-      arguments args = read_arguments(in, std::make_index_sequence<std::tuple_size_v<arguments>>{});
-      const std::size_t before = out.size();
-      try {
+    std::uint32_t i = 0;
+    bool called = false;  // else it is the arguments that could not be read, nor what is behind them
+    std::size_t before = 0;
+    const auto run_rest = [&] {
+      for (; i < count; ++i) {
+        called = false;
+        arguments args = read_arguments(in, std::make_index_sequence<std::tuple_size_v<arguments>>{});
+        before = out.size();
+        called = true;
         codec::encode(out, Status::value);
         if constexpr (std::is_void_v<result>) {
           codec::call(f, args);
         } else {
           encode_value(out, codec::call(f, args));
         }
+      }
+    };
+    while (i < count) {
+      try {
+        crash::traced(run_rest);
       } catch (abi::__forced_unwind&) {  // pthread_exit(): not an exception, must go on
         throw;
       } catch (...) {
+        if (!called) throw;
         out.truncate(before);
         codec::encode(out, Status::exception);
         encode_current_exception(out);
+        ++i;
       }
     }
   }
