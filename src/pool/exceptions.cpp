@@ -60,11 +60,6 @@ struct Known {
 };
 
 template <class E>
-bool is_a(const std::exception& e) {
-  return dynamic_cast<const E*>(&e) != nullptr;
-}
-
-template <class E>
 void rethrow_with_text(const Portrait& portrait) {
   std::throw_with_nested(E(portrait.text));
 }
@@ -116,7 +111,7 @@ void rethrow_filesystem(const Portrait& portrait) {
 // derived class of its own, which counts as its base.
 template <class E>
 bool is_exactly(const std::exception& e) {
-  return typeid(e) == typeid(E) || (dynamic_cast<const std::nested_exception*>(&e) != nullptr && is_a<E>(e));
+  return typeid(e) == typeid(E) || typeid(e) == nested_type<E>();
 }
 
 template <class E>
