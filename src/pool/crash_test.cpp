@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "multiprocessing/pool.hpp"
@@ -245,6 +246,51 @@ TEST_F(PoolCrash, AHandlerOfTheTasksOwnIsCalledInstead) {
       },
       16);
   EXPECT_EQ(death.exit_code(), 17);
+}
+
+// --- what the task was -------------------------------------------------------------------------------------------------
+
+enum class Colour { red = 3 };
+struct Anything {
+  int number = 0;
+};
+int many(int, double, bool, std::string, Colour, std::vector<int>, Anything) { ::_exit(1); }
+[[noreturn]] int exit_two(int code, std::string) { ::_exit(code); }
+
+template <class Call>
+std::string task_of(Call call) {
+  try {
+    call();
+  } catch (const WorkerDied& death) {
+    return death.task();
+  }
+  return "no death";
+}
+
+TEST_F(PoolCrash, TheTaskIsNamedWithItsArgumentsWhereTheyArePrintable) {
+  const std::string own = "multiprocessing::(anonymous namespace)::";
+  EXPECT_EQ(task_of([this] {
+              pool.apply(many, -1, 0.5, true, "say \"hello\"\n", Colour::red, std::vector<int>{1}, Anything{});
+            }),
+            "apply of " + own + R"(many(-1, 0.5, true, "say \"hello\"\n", )" + own +
+                "Colour(3), std::vector<int, std::allocator<int> >, " + own + "Anything)");
+  const std::string longer = task_of([this] { pool.apply(exit_two, 1, std::string(1000, 'x')); });
+  EXPECT_HAS(longer, "xxx…\")");
+  EXPECT_LT(longer.size(), 200U);
+  EXPECT_HAS(task_of([this] { pool.apply([](int n) { ::_exit(n); }, 1); }), "{lambda(int)#1}(1)");
+}
+
+TEST_F(PoolCrash, TheTaskOfAMapIsNamedWithTheItemOrTheItemsOfItsChunk) {
+  const std::string own = "multiprocessing::(anonymous namespace)::";
+  const std::vector<std::tuple<int, std::string>> items{{7, "a"}, {8, "b"}};
+  EXPECT_EQ(task_of([&] { pool.starmap(exit_two, items, {.chunksize = 1}); }),
+            "map of " + own + "exit_two(7, \"a\"), item 0");
+  EXPECT_EQ(task_of([&] { pool.starmap(exit_two, items, {.chunksize = 2}); }),
+            "map of " + own + "exit_two, items 0 to 1");
+  EXPECT_EQ(task_of([&] {
+              for (const int n : pool.imap(jump_nowhere, std::vector<int>{5}, {.chunksize = 1})) static_cast<void>(n);
+            }),
+            "imap of " + own + "jump_nowhere(5), chunk 0");
 }
 
 // --- exceptions --------------------------------------------------------------------------------------------------------

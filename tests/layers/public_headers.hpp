@@ -19,6 +19,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/archive_types.hpp", "codec"},
     {"detail/archive_writer.hpp", "codec"},
     {"detail/byte_queue.hpp", "channel"},
+    {"detail/call_text.hpp", "pool"},
     {"detail/callable.hpp", "codec"},
     {"detail/callable_token.hpp", "codec"},
     {"detail/deadline.hpp", "base"},

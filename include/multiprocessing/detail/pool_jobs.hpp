@@ -24,6 +24,7 @@
 #include <variant>
 #include <vector>
 
+#include "multiprocessing/detail/call_text.hpp"
 #include "multiprocessing/detail/callable.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
 #include "multiprocessing/detail/traced_call.hpp"
@@ -155,7 +156,8 @@ class ApplyJob final : public ValueJob<typename Batch<F, Args...>::value> {
   }
   void fail(std::size_t, std::exception_ptr why) noexcept override { this->error = std::move(why); }
   [[nodiscard]] std::string describe(std::size_t) const override {
-    return "apply of " + type_text(typeid(typename B::D).name());
+    return "apply of " + callable_text(f_) +
+           std::apply([](const auto&... args) { return arguments_text(args...); }, args_);
   }
 
  private:
@@ -170,6 +172,10 @@ struct Single {
   template <class B, class Item>
   static void add(codec::Encoder& out, const Item& item) {
     B::add(out, item);
+  }
+  template <class Item>
+  static std::string text(const Item& item) {
+    return arguments_text(item);
   }
 };
 struct Star {
@@ -194,6 +200,10 @@ struct Star {
   template <class B, class Item>
   static void add(codec::Encoder& out, const Item& item) {
     std::apply([&out](const auto&... args) { B::add(out, args...); }, item);
+  }
+  template <class Item>
+  static std::string text(const Item& item) {
+    return std::apply([](const auto&... args) { return arguments_text(args...); }, item);
   }
 };
 
@@ -238,8 +248,10 @@ class MapJob final : public ValueJob<map_value<typename How::template batch<F, I
   [[nodiscard]] std::string describe(std::size_t task) const override {
     const std::size_t first = task * chunk_;
     const std::size_t last = std::min(count_, first + chunk_) - 1;
-    return "map of " + type_text(typeid(typename B::D).name()) + ", item " + std::to_string(first) +
-           (last == first ? "" : " to " + std::to_string(last));
+    const std::string of = "map of " + callable_text(f_);
+    if (last != first) return of + ", items " + std::to_string(first) + " to " + std::to_string(last);
+    const Item& item = items_[first];
+    return of + How::text(item) + ", item " + std::to_string(first);
   }
 
  private:
@@ -326,7 +338,9 @@ class ImapJob final : public Job {
     settle(failed, std::move(outcomes));
   }
   [[nodiscard]] std::string describe(std::size_t task) const override {
-    return "imap of " + type_text(typeid(typename B::D).name()) + ", chunk " + std::to_string(task);
+    const std::vector<Item>& items = chunks_[task - first_].items;
+    return "imap of " + callable_text(f_) + (items.size() == 1 ? How::text(items[0]) : "") + ", chunk " +
+           std::to_string(task);
   }
 
  private:
