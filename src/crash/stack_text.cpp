@@ -100,7 +100,7 @@ StackText text_of(const Trace& trace) {
   std::string last;
   int repeated = 0;
   const auto end_repetition = [&] {
-    if (repeated != 0) text.all += "\n(" + std::to_string(repeated) + " more times)";
+    if (repeated != 0) text.all += "\n(" + std::to_string(repeated) + " more)";
     repeated = 0;
   };
   for (std::size_t i = 0; i < own.size(); ++i) {

@@ -3,7 +3,7 @@
 //   #0 divide(int, int) at /home/me/tasks.cpp:12
 //   #1 solve(Problem const&) at /home/me/tasks.cpp:30
 //   #2 run in libplugin.so+0x11e9
-//   (20 more times)
+//   (20 more)
 //
 // Of the frames above and below the task's own, those of the library that carry it out are left out: what throws or
 // raises, and what calls the task.

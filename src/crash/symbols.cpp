@@ -29,6 +29,7 @@ void add_symbols(std::vector<Symbol>& symbols, const Trace& trace, const Frame& 
   if (std::string name = function_in_file(module, frame.offset); !name.empty()) lines.back().function = std::move(name);
   for (Line& line : lines) {
     std::string function = demangled(line.function);
+    function = function.substr(0, function.find(" [clone "));  // a part that the compiler has split off
     symbols.push_back({.function = std::move(function),
                        .file = std::move(line.file),
                        .line = line.line,
