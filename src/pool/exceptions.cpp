@@ -7,6 +7,8 @@
 // RemoteError.  In the RemoteError the cause is nested, made in the same way: so rethrow_if_nested() walks
 //
 //   own type ─► RemoteError of it ─► type of the cause ─► RemoteError of the cause ─► …
+#include "pool/exceptions.hpp"
+
 #include <cxxabi.h>
 #include <unistd.h>
 
@@ -145,6 +147,8 @@ const std::array known_types = {
     text_type<DaemonicChildError>(),
     text_type<TimeoutError>(),
     text_type<Cancelled>(),
+    text_type<TaskTimeout>(),
+    text_type<MemoryLimitExceeded>(),
     text_type<Error>(),
     text_type<std::runtime_error>(),
     plain_type<std::bad_array_new_length>(),
@@ -217,8 +221,15 @@ void add_current(std::vector<Portrait>& chain) {
     portrait.traceback = e.traceback();
     cause = cause_of(e);
   } catch (const std::exception& e) {
-    describe(e, portrait);
-    describe_registered(portrait);
+    const std::uint64_t limit = memory_limit_of_this_process.load();
+    if (limit != 0 && dynamic_cast<const std::bad_alloc*>(&e) != nullptr) {
+      describe(MemoryLimitExceeded("the task wanted more memory than the " + std::to_string(limit >> 20) +
+                                   " MiB that PoolOptions::memory_limit allows its worker"),
+               portrait);
+    } else {
+      describe(e, portrait);
+      describe_registered(portrait);
+    }
     cause = cause_of(e);
   } catch (...) {
     const std::type_info* type = abi::__cxa_current_exception_type();
@@ -288,7 +299,11 @@ std::string type_text(const char* mangled) {
   return status == 0 ? name.get() : mangled;
 }
 
+constinit std::atomic<std::uint64_t> memory_limit_of_this_process{0};
+thread_local unsigned exceptions_encoded = 0;
+
 void encode_current_exception(codec::Encoder& out) {
+  ++exceptions_encoded;
   crash::Trace trace = crash::take_thrown();
   std::vector<Portrait> chain;
   add_current(chain);

@@ -10,6 +10,7 @@ namespace multiprocessing::layers {
 inline constexpr char kUmbrella[] = "umbrella";
 
 inline const std::map<std::string, std::string> kPublicHeaders = {
+    {"async_result.hpp", "pool"},
     {"connection.hpp", "channel"},
     {"detail/aggregate.hpp", "codec"},
     {"detail/aggregate_fields.hpp", "codec"},
@@ -22,6 +23,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/call_text.hpp", "pool"},
     {"detail/callable.hpp", "codec"},
     {"detail/callable_token.hpp", "codec"},
+    {"detail/constant.hpp", "codec"},
     {"detail/deadline.hpp", "base"},
     {"detail/link.hpp", "channel"},
     {"detail/message_buffer.hpp", "channel"},
@@ -37,13 +39,18 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"loan.hpp", "channel"},
     {"multiprocessing.hpp", kUmbrella},
     {"pool.hpp", "pool"},
+    {"pool_errors.hpp", "pool"},
+    {"pool_options.hpp", "pool"},
+    {"pool_stats.hpp", "pool"},
     {"process.hpp", "process"},
     {"progress.hpp", "progress"},
-    {"register_exception.hpp", "pool"},
     {"queue.hpp", "channel"},
+    {"register_exception.hpp", "pool"},
     {"serialize.hpp", "codec"},
+    {"shared.hpp", "codec"},
     {"sharedctypes.hpp", "synchronize"},
     {"synchronize.hpp", "synchronize"},
+    {"this_task.hpp", "pool"},
     {"wait.hpp", "channel"},
 };
 
