@@ -1,6 +1,6 @@
 // Invariants
-//   1. One thread writes the report, the first that crashes (`crashing`).  Another one that crashes meanwhile waits a
-//      while, for its signal would end the process under the writer.
+//   1. One thread writes the report, the first that crashes (`crashing`), and the process dies of its signal.  Another
+//      one that crashes meanwhile waits for that: its own signal would end the process under the writer.
 //   2. Whatever happens in the handler, the process dies of the signal that came first: die_of() queues it again with
 //      its own siginfo, default action restored.  Returning alone would not do for signals that were sent, for SIGTRAP
 //      and for SIGSYS: the program would go on.
@@ -23,14 +23,13 @@ namespace multiprocessing::crash {
 namespace {
 
 constexpr int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
-constexpr int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};  // what the handler itself can come to
+constexpr int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};  // what the handler itself can come to
 constexpr unsigned patience_s = 5;  // until a handler that hangs is given up; it needs some 50 µs
 
 constinit Report* report = nullptr;
 constinit pid_t owner = 0;
 constinit std::atomic<pid_t> crashing{0};  // the thread that writes the report
-constinit std::atomic<bool> written{false};
-constinit siginfo_t first{};  // the signal that the report is about
+constinit siginfo_t first{};               // the signal that the report is about
 
 alignas(64) constinit std::byte alternate_stack[std::size_t{64} << 10]{};
 
@@ -56,8 +55,8 @@ void die_of(siginfo_t& info) noexcept {
   ::syscall(SYS_tgkill, pid, tid, info.si_signo);
 }
 
-void give_up(int /*signo*/, siginfo_t* /*info*/, void* /*context*/) noexcept {
-  written.store(true);
+// By the writer, which has faulted itself, or by whichever thread the alarm comes to.
+void give_up() noexcept {
   die_of(first);
   sigset_t it;
   sigemptyset(&it);
@@ -66,13 +65,17 @@ void give_up(int /*signo*/, siginfo_t* /*info*/, void* /*context*/) noexcept {
   ::_exit(128 + first.si_signo);  // not reached
 }
 
+void on_crash(int signo, siginfo_t* info, void* context) noexcept;
+
 void watch_over_own_faults() noexcept {
   sigset_t all;
   sigemptyset(&all);
   for (const int signo : own_faults) {
-    set_action(signo, give_up);
+    set_action(signo, on_crash);  // also where the program has a handler of its own
     sigaddset(&all, signo);
   }
+  set_action(SIGALRM, [](int, siginfo_t*, void*) { give_up(); });
+  sigaddset(&all, SIGALRM);
   ::alarm(patience_s);
   ::sigprocmask(SIG_UNBLOCK, &all, nullptr);
 }
@@ -150,10 +153,11 @@ void on_crash(int /*signo*/, siginfo_t* info, void* context) noexcept {
       watch_over_own_faults();
       write_report(*report, *info, *static_cast<const ucontext_t*>(context));
       ::alarm(0);
-      written.store(true);
-    } else if (nobody != self) {
-      const timespec nap{0, 10'000'000};
-      for (int i = 0; i < 100 * static_cast<int>(patience_s) && !written.load(); ++i) ::nanosleep(&nap, nullptr);
+    } else if (nobody == self) {
+      give_up();
+    } else {
+      const timespec longer{2 * patience_s, 0};
+      ::nanosleep(&longer, nullptr);
     }
   }
   die_of(*info);
@@ -183,7 +187,6 @@ void install_handler(Report& out) noexcept {
   report = &out;
   owner = ::getpid();
   crashing.store(0);
-  written.store(false);
   warm_up(out);
   use_alternate_stack();
   for (const int signo : signals) {
