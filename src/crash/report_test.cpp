@@ -63,6 +63,7 @@ class CrashReport : public ::testing::Test {
     Child child(Child::plain, [&] {
       const rlimit none{0, 0};
       ::setrlimit(RLIMIT_CORE, &none);
+      for (int signo = 1; signo < NSIG; ++signo) ::signal(signo, SIG_DFL);  // a sanitizer's: as in a worker
       install_handler(*report);
       body();
     });
