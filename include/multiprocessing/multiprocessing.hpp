@@ -17,6 +17,7 @@
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/progress.hpp"
 #include "multiprocessing/queue.hpp"
+#include "multiprocessing/register_exception.hpp"
 #include "multiprocessing/serialize.hpp"
 #include "multiprocessing/shared.hpp"
 #include "multiprocessing/sharedctypes.hpp"

@@ -1,9 +1,12 @@
-// How a task's exception travels: its text, the name of its type, and which standard type it is.
+// How a task's exception travels: a Portrait of it, and one of each exception that was nested in the one before.
 //
-//   known u8 | type name | text | traceback | pid i32 | code i32 | category
+//   count u32 | count × ( known u8 | type name | text | code i32 | category | registered | value | traceback | trace |
+//                        pid i32 )
 //
-// The receiver throws the standard type with a RemoteError nested in it; what is not in the table arrives as the
-// RemoteError alone.
+// The receiver throws the same type, if it is in the table or registered, with a RemoteError nested in it; else the
+// RemoteError.  In the RemoteError the cause is nested, made in the same way: so rethrow_if_nested() walks
+//
+//   own type ─► RemoteError of it ─► type of the cause ─► RemoteError of the cause ─► …
 #include "pool/exceptions.hpp"
 
 #include <cxxabi.h>
@@ -19,38 +22,44 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <typeinfo>
+#include <utility>
 #include <variant>
+#include <vector>
 
+#include "crash/stack.hpp"
+#include "crash/traced_call.hpp"
 #include "multiprocessing/detail/archive.hpp"
+#include "multiprocessing/detail/register_exception.hpp"
 #include "multiprocessing/pool.hpp"
 
 namespace multiprocessing::pool {
 namespace {
 
+constexpr std::size_t most_causes = 16;  // enough to read, and no chain is endless
+
 struct Portrait {
   std::uint8_t known = 0;  // 0: none; else index in the table + 1
   std::string type_name;
   std::string text;
-  std::string traceback;
-  int pid = 0;
   int code = 0;
-  std::string category;  // of a std::system_error
+  std::string category;    // of a std::system_error
+  std::string registered;  // name of a type of register_exception(), as type_info has it; "": none
+  std::string value;       // what that type's serializer has written
+  std::string traceback;   // of a RemoteError
+  crash::Trace trace;      // of the throw
+  int pid = 0;
 };
 
 struct Known {
   bool (*is)(const std::exception&);
   void (*rethrow)(const Portrait&);  // throws it with the current exception nested
 };
-
-template <class E>
-bool is_a(const std::exception& e) {
-  return dynamic_cast<const E*>(&e) != nullptr;
-}
 
 template <class E>
 void rethrow_with_text(const Portrait& portrait) {
@@ -104,7 +113,7 @@ void rethrow_filesystem(const Portrait& portrait) {
 // derived class of its own, which counts as its base.
 template <class E>
 bool is_exactly(const std::exception& e) {
-  return typeid(e) == typeid(E) || (dynamic_cast<const std::nested_exception*>(&e) != nullptr && is_a<E>(e));
+  return typeid(e) == typeid(E) || typeid(e) == nested_type<E>();
 }
 
 template <class E>
@@ -155,8 +164,17 @@ const std::array known_types = {
     Known{[](const std::exception& e) { return typeid(e) == typeid(std::exception); }, rethrow_plain<std::exception>},
 };
 
+// std::throw_with_nested throws a type of its own that derives from the user's; its name says nothing.
+std::string type_name_of(const std::type_info& type) {
+  std::string name = type_text(type.name());
+  constexpr std::string_view wrapper = "std::_Nested_exception<";
+  if (!name.starts_with(wrapper) || !name.ends_with('>')) return name;
+  name = name.substr(wrapper.size(), name.size() - wrapper.size() - 1);
+  return name.substr(0, name.find_last_not_of(' ') + 1);
+}
+
 void describe(const std::exception& e, Portrait& portrait) {
-  portrait.type_name = type_text(typeid(e).name());
+  portrait.type_name = type_name_of(typeid(e));
   const char* const text = e.what();
   portrait.text = text != nullptr ? text : "";
   if (const auto* system = dynamic_cast<const std::system_error*>(&e)) {
@@ -167,6 +185,109 @@ void describe(const std::exception& e, Portrait& portrait) {
     if (!known_types[i].is(e)) continue;
     portrait.known = static_cast<std::uint8_t>(i + 1);
     return;
+  }
+}
+
+// Of the exception being handled, if its type is registered.
+void describe_registered(Portrait& portrait) {
+  const std::type_info* const type = abi::__cxa_current_exception_type();
+  const ExceptionType* const known = type != nullptr ? registered_exception(*type) : nullptr;
+  if (known == nullptr) return;
+  try {
+    codec::Encoder value;
+    known->write(value);
+    if (!value.carried().empty()) return;  // handles: nobody would hold on to what they name
+    portrait.value.assign(reinterpret_cast<const char*>(value.bytes().data()), value.size());
+    portrait.registered = known->type.name();
+  } catch (...) {  // its serializer failed: its text is left
+  }
+}
+
+std::exception_ptr cause_of(const std::exception& e) {
+  const auto* const nested = dynamic_cast<const std::nested_exception*>(&e);
+  return nested != nullptr ? nested->nested_ptr() : nullptr;
+}
+
+// The exception being handled and its causes.
+void add_current(std::vector<Portrait>& chain) {
+  Portrait& portrait = chain.emplace_back();
+  std::exception_ptr cause;
+  portrait.pid = ::getpid();
+  try {
+    throw;
+  } catch (const RemoteError& e) {  // of a pool inside the task: what it says is what happened
+    portrait.type_name = e.type_name();
+    portrait.text = e.what();
+    portrait.traceback = e.traceback();
+    cause = cause_of(e);
+  } catch (const std::exception& e) {
+    const std::uint64_t limit = memory_limit_of_this_process.load();
+    if (limit != 0 && dynamic_cast<const std::bad_alloc*>(&e) != nullptr) {
+      describe(MemoryLimitExceeded("the task wanted more memory than the " + std::to_string(limit >> 20) +
+                                   " MiB that PoolOptions::memory_limit allows its worker"),
+               portrait);
+    } else {
+      describe(e, portrait);
+      describe_registered(portrait);
+    }
+    cause = cause_of(e);
+  } catch (...) {
+    const std::type_info* type = abi::__cxa_current_exception_type();
+    portrait.type_name = type != nullptr ? type_name_of(*type) : "unknown";
+    portrait.text = "an exception of type " + portrait.type_name + ", which is no std::exception";
+    describe_registered(portrait);
+    try {
+      throw;
+    } catch (const std::nested_exception& e) {
+      cause = e.nested_ptr();
+    } catch (...) {
+    }
+  }
+  if (cause == nullptr || chain.size() > most_causes) return;
+  try {
+    std::rethrow_exception(cause);
+  } catch (...) {
+    add_current(chain);
+  }
+}
+
+[[noreturn]] void throw_remote(Portrait& portrait, const std::exception_ptr& cause) {
+  std::shared_ptr<const crash::Stack> stack;
+  if (!portrait.trace.frames.empty()) {
+    stack = std::make_shared<crash::Stack>(std::move(portrait.trace), std::string(), std::string());
+  }
+  const RemoteError remote = stack != nullptr
+                                 ? RemoteError(portrait.type_name, portrait.text, std::move(stack), portrait.pid)
+                                 : RemoteError(portrait.type_name, portrait.text, portrait.traceback, portrait.pid);
+  if (cause == nullptr) throw remote;
+  try {
+    std::rethrow_exception(cause);
+  } catch (...) {
+    std::throw_with_nested(remote);
+  }
+}
+
+// With the current exception, its RemoteError, nested in it; returns if its type is not known here.
+void throw_as_itself(const Portrait& portrait) {
+  if (!portrait.registered.empty()) {
+    if (const ExceptionType* const type = registered_exception(portrait.registered)) {
+      codec::Decoder value(std::as_bytes(std::span(portrait.value)));
+      type->rethrow(value, portrait.text);
+    }
+  }
+  if (portrait.known != 0 && portrait.known <= known_types.size()) known_types[portrait.known - 1].rethrow(portrait);
+}
+
+std::exception_ptr exception_of(Portrait& portrait, const std::exception_ptr& cause) {
+  try {
+    try {
+      throw_remote(portrait, cause);
+    } catch (const RemoteError&) {
+      throw_as_itself(portrait);
+      throw;
+    }
+  } catch (...) {
+    return std::current_exception();
   }
 }
 
@@ -183,46 +304,21 @@ thread_local unsigned exceptions_encoded = 0;
 
 void encode_current_exception(codec::Encoder& out) {
   ++exceptions_encoded;
-  Portrait portrait;
-  portrait.pid = ::getpid();
-  try {
-    throw;
-  } catch (const std::bad_alloc& e) {
-    const std::uint64_t limit = memory_limit_of_this_process.load();
-    if (limit == 0) {
-      describe(e, portrait);
-    } else {
-      describe(MemoryLimitExceeded("the task wanted more memory than the " + std::to_string(limit >> 20) +
-                                   " MiB that PoolOptions::memory_limit allows its worker"),
-               portrait);
-    }
-  } catch (const RemoteError& e) {  // of a pool inside the task: what it says is what happened
-    portrait.type_name = e.type_name();
-    portrait.text = e.what();
-    portrait.traceback = e.traceback();
-  } catch (const std::exception& e) {
-    describe(e, portrait);
-  } catch (...) {
-    const std::type_info* type = abi::__cxa_current_exception_type();
-    portrait.type_name = type != nullptr ? type_text(type->name()) : "unknown";
-    portrait.text = "an exception of type " + portrait.type_name + ", which is no std::exception";
-  }
-  codec::encode(out, portrait);
+  crash::Trace trace = crash::take_thrown();
+  std::vector<Portrait> chain;
+  add_current(chain);
+  if (chain.front().traceback.empty()) chain.front().trace = std::move(trace);
+  codec::encode(out, chain);
 }
 
 std::exception_ptr decode_exception(codec::Decoder& in) {
-  const auto portrait = codec::decode<Portrait>(in);
-  try {
-    try {
-      throw RemoteError(portrait.type_name, portrait.text, portrait.traceback, portrait.pid);
-    } catch (const RemoteError&) {
-      if (portrait.known == 0 || portrait.known > known_types.size()) throw;
-      known_types[portrait.known - 1].rethrow(portrait);
-      throw;  // not reached
-    }
-  } catch (...) {
-    return std::current_exception();
+  auto chain = codec::decode<std::vector<Portrait>>(in);
+  if (chain.empty()) codec::throw_malformed("an exception that is none");
+  std::exception_ptr exception;
+  for (auto portrait = chain.rbegin(); portrait != chain.rend(); ++portrait) {
+    exception = exception_of(*portrait, exception);
   }
+  return exception;
 }
 
 }  // namespace multiprocessing::pool

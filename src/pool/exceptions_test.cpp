@@ -3,6 +3,7 @@
 
 #include <any>
 #include <cerrno>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <new>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "multiprocessing/pool.hpp"
+#include "multiprocessing/register_exception.hpp"
 #include "pool/pool_test_support.hpp"
 
 namespace multiprocessing {
@@ -230,6 +232,216 @@ TEST_F(PoolExceptions, ASerializerThatThrowsInAMapLeavesTheOtherItemsAlone) {
   }
   EXPECT_EQ(good, (std::vector{9, 12}));
   EXPECT_EQ(failed, 2);
+}
+
+// --- types of the program's own --------------------------------------------------------------------------------------
+
+struct FromText : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+struct FromNothing : std::exception {
+  [[nodiscard]] const char* what() const noexcept override { return "always the same"; }
+};
+struct ByValue : std::exception {  // what() is no help: only its serializer knows the place
+  int line = 0;
+  std::string file;
+  ByValue() = default;
+  ByValue(std::string where, int at) : line(at), file(std::move(where)) {}
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(line, file);
+  }
+};
+struct Plain {  // no std::exception at all
+  int code;
+  std::string text;
+};
+struct Last final : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+struct Breaks : FromText {  // its serializer throws
+  using FromText::FromText;
+  Breaks() : FromText("made from nothing") {}
+  template <class Archive>
+  void save(Archive& /*archive*/) const {
+    throw std::domain_error("save");
+  }
+  template <class Archive>
+  void load(Archive& /*archive*/) {}
+};
+struct Derived : FromText {
+  using FromText::FromText;
+};
+
+class RegisteredExceptions : public ::testing::Test {
+ protected:
+  RegisteredExceptions() {
+    register_exception<FromText>();
+    register_exception<FromText>();
+    register_exception<FromNothing>();
+    register_exception<ByValue>();
+    register_exception<Plain>();
+    register_exception<Last>();
+    register_exception<Breaks>();
+  }
+  Watchdog dog{120s};
+};
+
+TEST_F(RegisteredExceptions, ArriveAsThemselvesWithARemoteErrorInThem) {
+  Pool pool(1);
+  const Caught text = caught<FromText>(pool, [] { throw FromText("what happened"); });
+  EXPECT_EQ(text.text, "what happened");
+  EXPECT_NE(text.nested_type.find("FromText"), std::string::npos);
+  EXPECT_EQ(text.nested_text, "what happened");
+  EXPECT_EQ(caught<FromNothing>(pool, [] { throw FromNothing(); }).text, "always the same");
+}
+
+TEST_F(RegisteredExceptions, WithASerializerArriveByTheirValue) {
+  Pool pool(1);
+  try {
+    pool.apply([] { throw ByValue("a.txt", 12); });
+    ADD_FAILURE();
+  } catch (const ByValue& e) {
+    EXPECT_EQ(e.line, 12);
+    EXPECT_EQ(e.file, "a.txt");
+  }
+}
+
+TEST_F(RegisteredExceptions, NeedNotBeStdExceptions) {
+  Pool pool(1);
+  try {
+    pool.apply([] { throw Plain{7, "seven"}; });
+    ADD_FAILURE();
+  } catch (const Plain& e) {
+    EXPECT_EQ(e.code, 7);
+    EXPECT_EQ(e.text, "seven");
+  }
+  try {
+    pool.apply([] { throw Plain{7, "seven"}; });
+  } catch (const std::nested_exception& e) {  // rethrow_if_nested() asks a class with virtual functions only
+    EXPECT_THROW(e.rethrow_nested(), RemoteError);
+  }
+}
+
+TEST_F(RegisteredExceptions, ThatAreFinalArriveAloneForNothingCanBeNestedInThem) {
+  Pool pool(1);
+  EXPECT_THROW(pool.apply([] { throw Last("final"); }), Last);
+}
+
+TEST_F(RegisteredExceptions, WhoseSerializerThrowsArriveAsRemoteError) {
+  Pool pool(1);
+  const Caught e = caught<RemoteError>(pool, [] { throw Breaks("its text"); });
+  EXPECT_EQ(e.text, "its text");
+  EXPECT_EQ(pool.apply([] { return 1; }), 1);
+}
+
+TEST_F(RegisteredExceptions, AreExactlyThoseTypesAndNotWhatDerivesFromThem) {
+  Pool pool(1);
+  EXPECT_EQ(caught<RemoteError>(pool, [] { throw Derived("more"); }).text, "more");
+}
+
+TEST_F(RegisteredExceptions, OnlyOfTheWorkerArriveAsRemoteError) {
+  Pool pool(1);
+  struct OfTheWorker : std::runtime_error {
+    using std::runtime_error::runtime_error;
+  };
+  const Caught e = caught<RemoteError>(pool, [] {
+    register_exception<OfTheWorker>();
+    throw OfTheWorker("unheard of");
+  });
+  EXPECT_EQ(e.text, "unheard of");
+}
+
+// What rethrow_if_nested finds, outermost first: the types, each with its text.
+std::vector<std::string> chain_of(const std::exception& e) {
+  std::vector<std::string> chain;
+  const auto add = [&chain](const char* type, const std::exception& each) {
+    chain.push_back(std::string(type) + ": " + each.what());
+  };
+  const auto type = [](const std::exception& each) {
+    if (dynamic_cast<const RemoteError*>(&each) != nullptr) return "RemoteError";
+    if (dynamic_cast<const FromText*>(&each) != nullptr) return "FromText";
+    if (dynamic_cast<const std::out_of_range*>(&each) != nullptr) return "out_of_range";
+    return "another";
+  };
+  const auto walk = [&](const auto& self, const std::exception& each) -> void {
+    add(type(each), each);
+    try {
+      std::rethrow_if_nested(each);
+    } catch (const std::exception& cause) {
+      self(self, cause);
+    }
+  };
+  walk(walk, e);
+  return chain;
+}
+
+void fail_three_deep() {
+  try {
+    try {
+      throw std::out_of_range("inner");
+    } catch (...) {
+      std::throw_with_nested(Derived("middle"));
+    }
+  } catch (...) {
+    std::throw_with_nested(FromText("outer"));
+  }
+}
+
+TEST_F(RegisteredExceptions, BringTheirCausesEachAsItsOwnTypeAndItsRemoteError) {
+  Pool pool(1);
+  try {
+    pool.apply(fail_three_deep);
+    ADD_FAILURE();
+  } catch (const std::exception& e) {
+    EXPECT_EQ(chain_of(e), (std::vector<std::string>{"FromText: outer", "RemoteError: outer", "RemoteError: middle",
+                                                     "out_of_range: inner", "RemoteError: inner"}));
+  }
+}
+
+TEST_F(PoolExceptions, TheRemoteErrorOfACauseTellsTheTypeThatWasThrownAndNotTheWrapper) {
+  try {
+    pool.apply([] {
+      try {
+        throw std::out_of_range("inner");
+      } catch (...) {
+        std::throw_with_nested(std::logic_error("outer"));
+      }
+    });
+    ADD_FAILURE();
+  } catch (const std::logic_error& e) {
+    try {
+      std::rethrow_if_nested(e);
+      ADD_FAILURE();
+    } catch (const RemoteError& remote) {
+      EXPECT_EQ(remote.type_name(), "std::logic_error");
+    }
+  }
+}
+
+TEST_F(PoolExceptions, AChainOfCausesWithoutEndIsCutOff) {
+  const auto deep = [](int n) {
+    std::exception_ptr cause = std::make_exception_ptr(std::logic_error("0"));
+    for (int i = 1; i < n; ++i) {
+      try {
+        std::rethrow_exception(cause);
+      } catch (...) {
+        try {
+          std::throw_with_nested(std::logic_error(std::to_string(i)));
+        } catch (...) {
+          cause = std::current_exception();
+        }
+      }
+    }
+    std::rethrow_exception(cause);
+  };
+  try {
+    pool.apply(deep, 1000);
+    ADD_FAILURE();
+  } catch (const std::logic_error& e) {
+    EXPECT_STREQ(e.what(), "999");
+    EXPECT_LT(chain_of(e).size(), 50U);
+  }
 }
 
 }  // namespace

@@ -31,6 +31,7 @@
 #include <cstring>
 #include <span>
 
+#include "crash/report.hpp"
 #include "os/os.hpp"
 #include "sync/event_count.hpp"
 
@@ -71,6 +72,7 @@ struct alignas(os::page_bytes) Mailbox {
   std::atomic<std::uint32_t> ready;  // the initializer has run
   alignas(64) Word result_head;
   sync::EventCount result_space;  // for a worker whose results found no room
+  crash::Report crash;            // by the worker's crash handler; read when it is dead
   alignas(64) std::byte tasks[ring_bytes];
   std::byte results[ring_bytes];
 };

@@ -10,6 +10,7 @@
 #include "os/os.hpp"
 #include "pool/block.hpp"
 #include "pool/core.hpp"
+#include "pool/errors.hpp"
 
 namespace multiprocessing::pool {
 namespace {
@@ -198,7 +199,9 @@ void Core::count_failed_start(const Place& place) {
   if (place.state.load() == PlaceState::failed) {
     break_pool(std::make_exception_ptr(OsError("fork", "worker of a pool", place.status.load())));
   } else {
-    break_pool(std::make_exception_ptr(WorkerDied(place.pid.load(), place.status.load(), "the initializer")));
+    const crash::Report& report = mailboxes_[static_cast<std::size_t>(&place - control_->places.data())].crash;
+    break_pool(
+        std::make_exception_ptr(worker_died(place.pid.load(), place.status.load(), "the initializer", report)));
   }
 }
 
@@ -245,7 +248,8 @@ std::exception_ptr Core::error_of_the_dead(const Sent& sent, const Place& place,
     return std::make_exception_ptr(
         MemoryLimitExceeded("the task had more memory than PoolOptions::memory_limit allows: " + task));
   }
-  return std::make_exception_ptr(WorkerDied(place.pid.load(), place.status.load(), task));
+  const crash::Report& report = mailboxes_[static_cast<std::size_t>(&place - control_->places.data())].crash;
+  return std::make_exception_ptr(worker_died(place.pid.load(), place.status.load(), task, report));
 }
 
 void Core::count_death(Place& place, bool in_order) {

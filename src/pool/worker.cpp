@@ -9,9 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "crash/handler.hpp"
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/callable.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
+#include "multiprocessing/detail/traced_call.hpp"
 #include "multiprocessing/this_task.hpp"
 #include "os/faults.hpp"
 #include "pool/block.hpp"
@@ -39,7 +41,7 @@ class Worker {
 
   bool initialize() {
     try {
-      if (options_.initializer) options_.initializer();
+      if (options_.initializer) crash::traced(options_.initializer);
     } catch (abi::__forced_unwind&) {
       throw;
     } catch (...) {
@@ -69,7 +71,7 @@ class Worker {
   int leave() {
     mailbox_.leaving_ns.store(now_ns(), std::memory_order_release);
     try {
-      if (options_.finalizer) options_.finalizer();
+      if (options_.finalizer) crash::traced(options_.finalizer);
       return 0;
     } catch (abi::__forced_unwind&) {
       throw;
@@ -131,7 +133,7 @@ class Worker {
       codec::Decoder in(block.bytes());
       const auto run =
           reinterpret_cast<codec::Trampoline>(const_cast<void*>(codec::code_of(codec::decode<codec::Token>(in))));
-      run(in, result_);
+      crash::traced([&] { run(in, result_); });  // for what the user's serializers throw
       return 0;
     } catch (abi::__forced_unwind&) {
       throw;
@@ -213,6 +215,7 @@ int work(Mailbox& mailbox, sync::EventCount& doorbell, const PoolOptions& option
   memory_limit_of_this_process.store(options.memory_limit);
   // Never destroyed: what its last results name is held until the host, having seen them, reaps this process.
   Worker& worker = *new Worker(mailbox, doorbell, options);
+  crash::install_handler(mailbox.crash);
   if (!worker.initialize()) return 1;
   while (worker.run_next()) {
   }

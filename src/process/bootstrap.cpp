@@ -13,9 +13,11 @@
 #include <string>
 #include <typeinfo>
 
+#include "crash/traced_call.hpp"
 #include "multiprocessing/process.hpp"
 #include "os/os.hpp"
 #include "process/exception_text.hpp"
+#include "process/print_stack.hpp"
 #include "process/registry.hpp"
 #include "process/watch_parent.hpp"
 #include "synchronize/leave.hpp"
@@ -47,7 +49,7 @@ void unblock_polite_signals() {
 // the runtime gives no object, and the sanitizer takes that for a reference to null.
 __attribute__((no_sanitize("undefined"))) int run_target(Process& process) {
   try {
-    process.run();
+    crash::traced([&process] { process.run(); });
     return 0;
   } catch (abi::__forced_unwind&) {
     // pthread_exit() in the target, or its cancellation.  Unwinding further would destroy the parent's objects.
@@ -74,9 +76,12 @@ void flush(std::basic_ostream<Char>& stream) noexcept {
 
 void print_uncaught(const std::string& name) noexcept {
   try {
+    const crash::Trace thrown = crash::take_thrown();
     const std::string text = "Process " + name + " (" + std::to_string(::getpid()) + "): uncaught exception " +
                              describe_current_exception() + "\n";
     std::fputs(text.c_str(), stderr);
+    std::fflush(stderr);
+    print_stack(thrown);
   } catch (...) {
     std::fputs("multiprocessing: uncaught exception, and no memory to say which\n", stderr);
   }

@@ -211,13 +211,18 @@ TEST(ProcessExitcode, IsOneWhenAnExceptionLeavesTheTarget) {
   EXPECT_EQ(exit_code_of_call([] { throw 42; }), 1);
 }
 
-TEST(ProcessException, IsPrintedWithNameTypeAndText) {
+TEST(ProcessException, IsPrintedWithNameTypeTextAndStack) {
   Watchdog dog{60s};
   Captured errors(STDERR_FILENO);
   Process process({.name = "Unlucky"}, [] { throw std::runtime_error("out of luck"); });
+  const std::string line = "process_test.cpp:" + std::to_string(__LINE__ - 1) + "\n";
   exit_code_of(process);
-  EXPECT_EQ(errors.text(), "Process Unlucky (" + std::to_string(*process.pid()) +
-                               "): uncaught exception std::runtime_error: out of luck\n");
+  const std::string said = errors.text();
+  const std::string first = "Process Unlucky (" + std::to_string(*process.pid()) +
+                            "): uncaught exception std::runtime_error: out of luck\n#0 ";
+  EXPECT_EQ(said.substr(0, first.size()), first);
+  EXPECT_NE(said.find("TestBody()::{lambda()#1}::operator()() const at "), std::string::npos) << said;
+  EXPECT_NE(said.find(line), std::string::npos) << said;
 }
 
 TEST(ProcessSignals, TerminateInterruptAndKillEndTheChild) {

@@ -24,8 +24,10 @@
 #include <variant>
 #include <vector>
 
+#include "multiprocessing/detail/call_text.hpp"
 #include "multiprocessing/detail/callable.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
+#include "multiprocessing/detail/traced_call.hpp"
 
 namespace multiprocessing::pool {
 
@@ -56,22 +58,34 @@ struct Batch {
   static void run(codec::Decoder& in, codec::Encoder& out) {
     D f = codec::decode_callable<D>(in);
     const auto count = codec::decode<std::uint32_t>(in);
-    for (std::uint32_t i = 0; i < count; ++i) {
-      arguments args = read_arguments(in, std::make_index_sequence<std::tuple_size_v<arguments>>{});
-      const std::size_t before = out.size();
-      try {
+    std::uint32_t i = 0;
+    bool called = false;  // else it is the arguments that could not be read, nor what is behind them
+    std::size_t before = 0;
+    const auto run_rest = [&] {
+      for (; i < count; ++i) {
+        called = false;
+        arguments args = read_arguments(in, std::make_index_sequence<std::tuple_size_v<arguments>>{});
+        before = out.size();
+        called = true;
         codec::encode(out, Status::value);
         if constexpr (std::is_void_v<result>) {
           codec::call(f, args);
         } else {
           encode_value(out, codec::call(f, args));
         }
+      }
+    };
+    while (i < count) {
+      try {
+        crash::traced(run_rest);
       } catch (abi::__forced_unwind&) {  // pthread_exit(): not an exception, must go on
         throw;
       } catch (...) {
+        if (!called) throw;
         out.truncate(before);
         codec::encode(out, Status::exception);
         encode_current_exception(out);
+        ++i;
       }
     }
   }
@@ -142,7 +156,8 @@ class ApplyJob final : public ValueJob<typename Batch<F, Args...>::value> {
   }
   void fail(Calls, std::exception_ptr why) noexcept override { this->error = std::move(why); }
   [[nodiscard]] std::string describe(Calls) const override {
-    return "apply of " + type_text(typeid(typename B::D).name());
+    return "apply of " + callable_text(f_) +
+           std::apply([](const auto&... args) { return arguments_text(args...); }, args_);
   }
 
  private:
@@ -157,6 +172,10 @@ struct Single {
   template <class B, class Item>
   static void add(codec::Encoder& out, const Item& item) {
     B::add(out, item);
+  }
+  template <class Item>
+  static std::string text(const Item& item) {
+    return arguments_text(item);
   }
 };
 struct Star {
@@ -181,6 +200,10 @@ struct Star {
   template <class B, class Item>
   static void add(codec::Encoder& out, const Item& item) {
     std::apply([&out](const auto&... args) { B::add(out, args...); }, item);
+  }
+  template <class Item>
+  static std::string text(const Item& item) {
+    return std::apply([](const auto&... args) { return arguments_text(args...); }, item);
   }
 };
 
@@ -221,8 +244,12 @@ class MapJob final : public ValueJob<map_value<typename How::template batch<F, I
     if (this->left == calls.count) finish();
   }
   [[nodiscard]] std::string describe(Calls calls) const override {
-    return "map of " + type_text(typeid(typename B::D).name()) + ", item " + std::to_string(calls.first) +
-           (calls.count == 1 ? "" : " to " + std::to_string(calls.end() - 1));
+    const std::string of = "map of " + callable_text(f_);
+    if (calls.count != 1) {
+      return of + ", items " + std::to_string(calls.first) + " to " + std::to_string(calls.end() - 1);
+    }
+    const Item& item = items_[calls.first];
+    return of + How::text(item) + ", item " + std::to_string(calls.first);
   }
 
  private:
@@ -308,7 +335,9 @@ class ImapJob final : public Job {
     settle(failed, std::move(outcomes));
   }
   [[nodiscard]] std::string describe(Calls calls) const override {
-    return "imap of " + type_text(typeid(typename B::D).name()) + ", chunk " + std::to_string(calls.first);
+    const std::vector<Item>& items = chunks_[calls.first - first_].items;
+    return "imap of " + callable_text(f_) + (items.size() == 1 ? How::text(items[0]) : "") + ", chunk " +
+           std::to_string(calls.first);
   }
 
  private:
