@@ -11,6 +11,7 @@ inline constexpr char kUmbrella[] = "umbrella";
 
 inline const std::map<std::string, std::string> kPublicHeaders = {
     {"connection.hpp", "channel"},
+    {"context.hpp", "process"},
     {"detail/aggregate.hpp", "codec"},
     {"detail/aggregate_fields.hpp", "codec"},
     {"detail/archive.hpp", "codec"},
@@ -39,6 +40,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"queue.hpp", "channel"},
     {"serialize.hpp", "codec"},
     {"sharedctypes.hpp", "synchronize"},
+    {"start_method.hpp", "process"},
     {"synchronize.hpp", "synchronize"},
     {"wait.hpp", "channel"},
 };
