@@ -61,6 +61,7 @@ void Arena::make_counts() {
   void* area = nullptr;
   if (const int error = os::map_private_sparse(header_->max_objects * sizeof(std::uint32_t), &area); error < 0) {
     os::unmap_guarded(header_, header_->bytes);
+    ::close(memory_);
     base::throw_os_error("map", "handle counts", -error);
   }
   counts = static_cast<std::atomic<std::uint32_t>*>(area);

@@ -339,7 +339,12 @@ pid_t fork_newcomer(const Newcomer& newcomer) noexcept {
   arena.forking = true;
   const pid_t pid = os::fork_sibling(arena.member(newcomer.member).born);
   arena.forking = false;
-  if (pid == 0) arena.self = newcomer.member;
+  if (pid == 0) {
+    MULTIPROCESSING_STEP("member.child_forked");
+    arena.self = newcomer.member;
+  } else {
+    MULTIPROCESSING_STEP("member.newcomer_forked");
+  }
   return pid;
 }
 

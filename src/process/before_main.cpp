@@ -127,6 +127,7 @@ void join(int socket) {
   auto start = Received::from(socket);
   if (!start || !start->memory) return;  // not from us
   memory::join_family(std::move(start->memory), start->newcomer);
+  MULTIPROCESSING_STEP("process.child.joined");
   memory::enter_family(start->newcomer, start->parent);
   Preparation preparation = start->open();
   ChildPlan plan(preparation, start->by_main_thread);
@@ -142,7 +143,8 @@ void join(int socket) {
 }
 
 // As early as our code can run: before the program's own initialisers, which have the default priority or a later one.
-__attribute__((constructor(101), used)) void join_at_start(int argc, char** argv, char** /*environment*/) {
+// (101 is for the testing build, which arms its steps.)
+__attribute__((constructor(102), used)) void join_at_start(int argc, char** argv, char** /*environment*/) {
   set_program_arguments(argc, argv);
   const char* const start = ::getenv(start_variable);
   if (start == nullptr) return;

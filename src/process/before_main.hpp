@@ -17,6 +17,8 @@
 //  parent, after it                          a started child whose parent died: a daemon ends, another runs to its end
 //  child, anywhere                           as any child: pidfd readable, exit code; its slot was its parent's to reap
 //
+// Steps: process.start.sent, process.child.joined; then as in bootstrap.hpp.
+//
 // An uncaught error in [1] or in a static initialiser is an exit code of the child, which start() has not waited for.
 #pragma once
 

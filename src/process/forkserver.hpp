@@ -14,6 +14,8 @@
 //  parent, before or after its request           the server sees its end, and ends; a child at its gate ends too
 //  child, anywhere                               a dead child of its parent
 //
+// Steps: forkserver.begun, .asked; in the server member.newcomer_holds, member.newcomer_forked; then as in bootstrap.hpp.
+//
 // Threads: the parent's asks one at a time.  The server blocks all signals: Ctrl-C is for the program and its children.
 #pragma once
 
