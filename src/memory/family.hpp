@@ -59,7 +59,7 @@ Forked start_member(std::span<const Ref> handles, Maker& maker);
 // --- in the newcomer
 // A program that was executed as one, before anything else: its memory is that of the family.
 void join_family(base::Fd memory, const Newcomer& newcomer);
-// Waits until `parent` has our pidfd; ends the process when that one is gone.
+// Waits until `parent` has our pidfd; ends the process when that one is gone and never had it.
 void enter_family(const Newcomer& newcomer, pid_t parent) noexcept;
 // A copy of this process as `newcomer`, whose parent is ours.  As fork_member(), it holds what this process holds.  0 in
 // the copy, which has still to enter_family(); else a pid or the negative errno.
