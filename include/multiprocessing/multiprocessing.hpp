@@ -8,6 +8,7 @@
 
 #include "multiprocessing/async_result.hpp"
 #include "multiprocessing/connection.hpp"
+#include "multiprocessing/context.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/loan.hpp"
 #include "multiprocessing/pool.hpp"
@@ -21,6 +22,7 @@
 #include "multiprocessing/serialize.hpp"
 #include "multiprocessing/shared.hpp"
 #include "multiprocessing/sharedctypes.hpp"
+#include "multiprocessing/start_method.hpp"
 #include "multiprocessing/synchronize.hpp"
 #include "multiprocessing/this_task.hpp"
 #include "multiprocessing/wait.hpp"

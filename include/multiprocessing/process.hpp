@@ -14,9 +14,21 @@
 //     void run() override { … }
 //   };
 //
-// The child is a fork: it has the parent's memory as it was at start(), as a copy.  So any closure will do,
+// By default the child is a fork: it has the parent's memory as it was at start(), as a copy.  So any closure will do,
 // also [&], and what it changes is its own.  Signal handlers are inherited; SIGTERM and SIGINT are unblocked,
-// so that terminate() and interrupt() reach a child whatever its parent had blocked.
+// so that terminate() and interrupt() reach a child whatever its parent had blocked.  start_method.hpp has two other ways
+// to begin, for programs with threads or much memory; the target and its arguments must be such as can be sent, then,
+// and a subclass derives from ProcessOf:
+//
+//   class MyProcess : public mp::ProcessOf<MyProcess> {
+//    public:
+//     MyProcess() = default;                                   // to be made in the child, then filled
+//     explicit MyProcess(std::string who) : who_(std::move(who)) {}
+//     void run() override { … }
+//     template <class Archive> void serialize(Archive& archive) { archive(who_); }
+//    private:
+//     std::string who_;
+//   };
 //
 // The end.  When the target returns, the child waits for its own non-daemon children, writes out stdout,
 // stderr and the standard streams, and is gone: without the parent's atexit handlers and static destructors,
@@ -32,7 +44,7 @@
 // one child; start(), set_*(), close() and moving need the object to themselves.
 // Fork: only the process that started a child joins it; elsewhere that throws std::logic_error.
 // Errors: std::logic_error for a wrong order of calls, OsError when the OS refuses (nothing is half made then, and
-// start() may be tried again), DaemonicChildError.
+// start() may be tried again), DaemonicChildError, NotSendable.
 #pragma once
 
 #include <sys/types.h>
@@ -43,15 +55,20 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
 #include "multiprocessing/detail/deadline.hpp"
 #include "multiprocessing/detail/process_target.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/start_method.hpp"
 
 namespace multiprocessing {
 
+namespace memory {
+struct Forked;
+}
 namespace process_ {
 class Child;
 class Peer;
@@ -105,7 +122,8 @@ class Process {
   virtual void run();
 
   // Starts the child.  The target and its arguments are dropped here afterwards: the child has its copy.
-  // Throws DaemonicChildError in a daemon process, OsError when the OS has no process or descriptor left.
+  // Throws DaemonicChildError in a daemon process, OsError when the OS has no process or descriptor left, NotSendable
+  // under another start method than fork when the child cannot be given what it is to run.
   void start();
 
   std::string name() const;
@@ -142,9 +160,52 @@ class Process {
   [[nodiscard]] process_::Child& started(const char* verb) const;
   bool join_until(detail::Deadline deadline) const;
 
+  friend class Context;
+  template <class Derived>
+  friend class ProcessOf;
+  // For another program: what is to be run there.
+  virtual detail::TargetReader write(codec::Encoder& out) const;
+  void becomes_this_process();  // made anew in the child that it stands for
+  memory::Forked start_by_fork(process_::Child& child);
+  memory::Forked start_by_message(StartMethod method, const process_::Child& child) const;
+
+  std::optional<StartMethod> method_;  // of its context
   std::unique_ptr<detail::Target> target_;
   std::shared_ptr<process_::Child> child_;  // null: moved from, or closed
   bool closed_ = false;
+};
+
+// The base of subclasses that begin under every start method.  Derived has a serialize function, is default
+// constructible and movable; the child makes a Derived, fills it by serialize, and calls its run().
+template <class Derived>
+class ProcessOf : public Process {
+ protected:
+  using Process::Process;
+
+ private:
+  detail::TargetReader write(codec::Encoder& out) const override {
+    constexpr codec::Why why = codec::why<Derived>();
+    if constexpr (why != codec::Why::sendable) {
+      detail::throw_unsendable_process(typeid(Derived), why);
+    } else {
+      if (typeid(*this) != typeid(Derived)) detail::throw_unsendable_process(typeid(*this), codec::Why::base_class);
+      codec::encode(out, static_cast<const Derived&>(*this));
+      return &Received::read;
+    }
+  }
+
+  // In the child.
+  class Received final : public detail::Runnable {
+   public:
+    explicit Received(codec::Decoder& in) : process_(codec::decode<Derived>(in)) {
+      static_cast<ProcessOf&>(process_).becomes_this_process();
+    }
+    static std::unique_ptr<detail::Runnable> read(codec::Decoder& in) { return std::make_unique<Received>(in); }
+    void run() override { static_cast<Process&>(process_).run(); }
+
+   private:
+    Derived process_;
+  };
 };
 
 // A view of a process: a child, this process, or its parent.  Copyable; holds the sentinel open.

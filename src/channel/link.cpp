@@ -27,7 +27,6 @@
 #include "multiprocessing/detail/link.hpp"
 
 #include <cxxabi.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <array>
@@ -43,6 +42,7 @@
 #include "memory/arena.hpp"
 #include "multiprocessing/errors.hpp"
 #include "os/os.hpp"
+#include "os/programs.hpp"
 #include "sync/spin.hpp"
 
 namespace multiprocessing::channel {
@@ -59,7 +59,7 @@ constexpr std::size_t packet_buffer = sizeof(PacketHeader) + largest_packet;
 std::atomic<std::uint32_t> generation{0};
 // Registered before main: the guard of a static in a function could be held by another thread at the fork.
 [[maybe_unused]] const int registered =
-    pthread_atfork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
+    os::at_fork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
 
 constexpr std::uint64_t closed_bit = std::uint64_t{1} << 31;
 constexpr std::uint64_t calls_mask = closed_bit - 1;

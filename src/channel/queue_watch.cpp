@@ -19,6 +19,7 @@
 #include "channel/queue_layout.hpp"
 #include "multiprocessing/errors.hpp"
 #include "os/os.hpp"
+#include "os/programs.hpp"
 #include "os/signals_blocked.hpp"
 #include "sync/event_count.hpp"
 
@@ -207,7 +208,7 @@ union Immortal {
   Watcher watcher;
 };
 constinit Immortal immortal;
-[[maybe_unused]] const int registered = pthread_atfork(
+[[maybe_unused]] const int registered = os::at_fork(
     [] { immortal.watcher.before_fork(); }, [] { immortal.watcher.in_parent(); }, [] { immortal.watcher.in_child(); });
 
 }  // namespace

@@ -33,6 +33,7 @@ struct Range {
 
 struct Module {
   ModuleId id{};
+  bool is_program = false;              // not a library: it is never unloaded
   std::uintptr_t base = 0;              // load address: what p_vaddr counts from
   std::vector<Range> code;              // executable segments
   const std::byte* build_id = nullptr;  // in the module's memory; null: id is a hash
@@ -119,7 +120,9 @@ Module describe(const dl_phdr_info& info) {
 
 int append_module(dl_phdr_info* info, std::size_t /*size*/, void* modules) {
   try {
-    static_cast<Modules*>(modules)->push_back(describe(*info));
+    auto& list = *static_cast<Modules*>(modules);
+    list.push_back(describe(*info));
+    list.back().is_program = list.size() == 1;  // the loader begins with it
     return 0;
   } catch (const std::bad_alloc&) {
     return -1;  // no exception may pass through the loader's C frames
@@ -145,8 +148,10 @@ const Known* learn() {
   return fresh.release();
 }
 
-// Is the module that the entry describes still there?  _dl_find_object takes no lock.
+// Is the module that the entry describes still there?  _dl_find_object takes no lock, and knows nothing in a static
+// program.
 bool is_loaded(const Module& module) {
+  if (module.is_program) return true;
   if (module.code.empty()) return false;
   dl_find_object found{};
   if (_dl_find_object(reinterpret_cast<void*>(module.code.front().begin), &found) != 0) return false;

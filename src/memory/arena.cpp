@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "os/os.hpp"
+#include "os/programs.hpp"
 #include "sync/spin.hpp"
 
 namespace multiprocessing::memory {
@@ -50,14 +53,53 @@ Arena& Arena::make() {
   return *arena;
 }
 
-Arena::Arena() {
-  map();
+void Arena::attach(base::Fd memory, MemberId self) {
+  the_arena.store(new Arena(std::move(memory), self), std::memory_order_release);
+}
+
+void Arena::make_counts() {
   void* area = nullptr;
   if (const int error = os::map_private_sparse(header_->max_objects * sizeof(std::uint32_t), &area); error < 0) {
     os::unmap_guarded(header_, header_->bytes);
+    ::close(memory_);
     base::throw_os_error("map", "handle counts", -error);
   }
   counts = static_cast<std::atomic<std::uint32_t>*>(area);
+}
+
+void Arena::keep(base::Fd memory) noexcept {
+  memory_ = memory.release();
+  memory_identity_ = os::identity_of(memory_);
+}
+
+int Arena::descriptor() const {
+  if (!(os::identity_of(memory_) == memory_identity_)) {
+    base::throw_os_error("pass on", "arena: this program has closed its descriptor; start with fork", EBADF);
+  }
+  return memory_;
+}
+
+Arena::Arena(base::Fd memory, MemberId member) : self(member) {
+  std::uint64_t bytes = 0;
+  void* where = nullptr;
+  int error = os::file_size(memory.get(), bytes);
+  if (error >= 0 && bytes < sizeof(ArenaHeader)) error = -EINVAL;
+  if (error >= 0) error = os::map_shared(memory.get(), bytes, &where);
+  if (error < 0) base::throw_os_error("map", "arena of the process family", -error);
+  header_ = static_cast<ArenaHeader*>(where);
+  if (header_->magic != arena_magic || header_->bytes != bytes || member >= header_->max_members) {
+    os::unmap_guarded(where, bytes);
+    throw Error("this program was started with a memory that is no arena of this library");
+  }
+  keep(std::move(memory));
+  make_counts();
+  static_cast<void>(sync::is_spinning_useful());
+  pthread_atfork(nullptr, nullptr, after_raw_fork);
+}
+
+Arena::Arena() {
+  map();
+  make_counts();
   heap().format();
   static_cast<void>(sync::is_spinning_useful());  // reads files: once here, not in every child
 
@@ -76,9 +118,9 @@ Arena::Arena() {
 
 // A smaller reservation under RLIMIT_AS or a strict overcommit policy, down to one that is still useful.
 void Arena::map() {
-  const int raw = os::memfd_create("multiprocessing-arena");
+  const int raw = os::above_standard(os::memfd_create("multiprocessing-arena"));
   if (raw < 0) base::throw_os_error("memfd_create", "arena", -raw);
-  const base::Fd fd(raw);
+  base::Fd fd(raw);
   int error = 0;
   for (std::uint64_t bytes = wanted_bytes(); bytes >= smallest_arena; bytes = round_up(bytes / 2, page_bytes)) {
     error = os::set_size(fd.get(), bytes);
@@ -91,6 +133,7 @@ void Arena::map() {
     if (const int unsealed = os::seal_size(fd.get()); unsealed < 0) error = unsealed;
     if (error >= 0) {
       lay_out(bytes);
+      keep(std::move(fd));
       return;
     }
     os::unmap_guarded(where, bytes);

@@ -1,8 +1,9 @@
 // The arena as this process sees it, and the operations on objects that channels are built from.
 //
 // Invariants
-//   1. Arena is one per process, made on first use, inherited over fork at the same address, never unmapped and
-//      never destroyed (handles in static storage outlive everything).
+//   1. Arena is one per process, made on first use, inherited over fork at the same address, by a program that is
+//      executed as a descriptor, then at any address; never unmapped and never destroyed (handles in static storage
+//      outlive everything).
 //   2. Two locks, always in this order: `gate` (private to the process: no hold may change while it forks), then
 //      the arena's own lock (ArenaHeader::lock).  Neither is held while user code runs.
 //   3. An object that nobody holds and no message names is destroyed by whoever let it go last.  From then on it is
@@ -20,6 +21,7 @@
 #include "memory/heap.hpp"
 #include "memory/layout.hpp"
 #include "multiprocessing/detail/ref.hpp"
+#include "os/os.hpp"
 
 namespace multiprocessing::memory {
 
@@ -32,6 +34,11 @@ class Arena {
   [[nodiscard]] static Arena* if_made() noexcept {  // null before that
     return the_arena.load(std::memory_order_acquire);
   }
+
+  // That of the family this program was executed for, instead of one of its own.  REQUIRES: before the first use.
+  static void attach(base::Fd memory, MemberId self);
+  // The file that it lies in.  Throws OsError(EBADF) when the program has closed it.
+  [[nodiscard]] int descriptor() const;
 
   // The arena's lock with recovery; for a scope.
   class Locked {
@@ -71,12 +78,17 @@ class Arena {
 
  private:
   Arena();
+  Arena(base::Fd memory, MemberId member);
   static Arena& make();
   [[noreturn]] static void throw_outside(std::uint64_t offset, std::size_t bytes);
   static inline std::atomic<Arena*> the_arena{nullptr};
   void map();
+  void keep(base::Fd memory) noexcept;
+  void make_counts();
   void lay_out(std::uint64_t bytes);
   ArenaHeader* header_ = nullptr;
+  int memory_ = -1;  // not a base::Fd: a program may have closed it behind our back
+  os::FileIdentity memory_identity_;
 };
 
 // --- membership (family.cpp; gate held, arena not locked) ---

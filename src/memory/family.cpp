@@ -5,6 +5,8 @@
 //  maker, slot `starting`, before or after fork   a slot whose maker is dead: collect_orphans() takes it; the child,
 //                                                 if there is one, waits at its gate, sees its parent gone and ends
 //  child, before the gate                         a dead child like any other: its guardian reaps it
+//  who forks a newcomer for its maker,            its pid stands in the slot (`born`) before it runs, by the kernel's
+//    before or after the fork                     hand: the maker goes on with it, or has it forked by another
 //  anyone, in reap_member()                       a slot that is not free yet: reaped again from where it stood
 #include "memory/family.hpp"
 
@@ -14,10 +16,12 @@
 
 #include <cerrno>
 #include <optional>
+#include <utility>
 
 #include "base/error.hpp"
 #include "memory/arena.hpp"
 #include "os/os.hpp"
+#include "os/programs.hpp"
 #include "os/signals_blocked.hpp"
 #include "sync/spin.hpp"
 
@@ -85,6 +89,7 @@ MemberId take_slot(Arena& arena, std::uint64_t maker, std::uint64_t guardian, co
         change.set(slot.maker, maker);
         change.set(slot.guardian, guardian);
         slot.gate.store(0, std::memory_order_relaxed);
+        slot.born.store(0, std::memory_order_relaxed);
         set_state(change, slot, MemberState::starting);
         if (birth) set_alive(change, slot, *birth);
         change.commit();
@@ -118,6 +123,27 @@ void copy_holds(Arena& arena, MemberId child) {
   for (std::uint32_t first = 0; first < end; first += 64) {
     arena.holding_word(child, first).store(value(arena.holding_word(arena.self, first)), std::memory_order_relaxed);
   }
+}
+
+void add_holds(Arena& arena, MemberId child, std::span<const Ref> handles) {
+  const Arena::Locked locked(arena);
+  for (const Ref& handle : handles) {
+    Word& word = arena.holding_word(child, handle.index());
+    word.store(value(word) | std::uint64_t{1} << handle.index() % 64, std::memory_order_relaxed);
+  }
+}
+
+// A newcomer's slot may have been collected with its maker, and belong to another.
+bool add_own_holds(Arena& arena, const Newcomer& to) {
+  const Arena::Locked locked(arena);
+  const MemberSlot& slot = arena.member(to.member);
+  if (value(slot.incarnation) != to.incarnation || !is(slot, MemberState::starting)) return false;
+  const std::uint64_t end = value(arena.header().objects_end);
+  for (std::uint32_t first = 0; first < end; first += 64) {
+    Word& word = arena.holding_word(to.member, first);
+    word.store(value(word) | value(arena.holding_word(arena.self, first)), std::memory_order_relaxed);
+  }
+  return true;
 }
 
 void record(Arena& arena, MemberId id, const Birth& birth) {
@@ -216,6 +242,28 @@ void join_if_guest(Arena& arena) {
   }
 }
 
+namespace {
+
+// The parent's side of a start whose process is there.  Gate held.
+Forked admit(Arena& arena, MemberId id, const Birth& birth) {
+  MemberSlot& slot = arena.member(id);
+  MULTIPROCESSING_STEP("member.forked");
+  record(arena, id, birth);
+  const int pidfd = os::pidfd_open(birth.pid);
+  if (pidfd < 0) {
+    open_gate(slot, gate_abort);
+    while (::waitpid(birth.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    give_slot_back(arena, id);
+    base::throw_os_error("pidfd_open", "", -pidfd);
+  }
+  MULTIPROCESSING_STEP("member.before_gate");
+  open_gate(slot, gate_open);
+  return Forked{birth.pid, id, base::Fd(pidfd)};
+}
+
+}  // namespace
+
 Forked fork_member() { return fork_member(self()); }
 
 Forked fork_member(MemberId guardian) {
@@ -245,19 +293,62 @@ Forked fork_member(MemberId guardian) {
     give_slot_back(arena, id);
     base::throw_os_error("fork", "", -pid);
   }
-  MULTIPROCESSING_STEP("member.forked");
-  record(arena, id, {pid, born_from, os::boot_ticks_now()});
-  const int pidfd = os::pidfd_open(pid);
-  if (pidfd < 0) {
-    open_gate(slot, gate_abort);
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    give_slot_back(arena, id);
-    base::throw_os_error("pidfd_open", "", -pidfd);
+  return admit(arena, id, {pid, born_from, os::boot_ticks_now()});
+}
+
+// The gate is not held while the process is made: that may take long, and no copy of this process comes of it.
+Forked start_member(std::span<const Ref> handles, Maker& maker) {
+  Arena& arena = Arena::get();
+  Newcomer newcomer;
+  {
+    const std::lock_guard gate(arena.gate);
+    join_if_guest(arena);
+    const std::uint64_t me = name_of(arena, arena.self);
+    newcomer.member = take_slot(arena, me, me, std::nullopt);
+    newcomer.incarnation = value(arena.member(newcomer.member).incarnation);
+    add_holds(arena, newcomer.member, handles);
   }
-  MULTIPROCESSING_STEP("member.before_gate");
-  open_gate(slot, gate_open);
-  return Forked{pid, id, base::Fd(pidfd)};
+  MULTIPROCESSING_STEP("member.slot_taken");
+  const std::uint64_t born_from = os::boot_ticks_now();
+  pid_t pid = 0;
+  try {
+    pid = maker.make(newcomer);
+  } catch (...) {
+    const std::lock_guard gate(arena.gate);
+    give_slot_back(arena, newcomer.member);
+    throw;
+  }
+  const std::lock_guard gate(arena.gate);
+  return admit(arena, newcomer.member, {pid, born_from, os::boot_ticks_now()});
+}
+
+int descriptor() { return Arena::get().descriptor(); }
+
+void join_family(base::Fd memory, const Newcomer& newcomer) { Arena::attach(std::move(memory), newcomer.member); }
+
+void enter_family(const Newcomer& newcomer, pid_t parent) noexcept {
+  wait_at_gate(Arena::get().member(newcomer.member), newcomer.incarnation, parent);
+}
+
+pid_t fork_newcomer(const Newcomer& newcomer) noexcept {
+  Arena& arena = Arena::get();
+  const std::lock_guard gate(arena.gate);
+  if (!add_own_holds(arena, newcomer)) return -ECANCELED;
+  MULTIPROCESSING_STEP("member.newcomer_holds");
+  arena.forking = true;
+  const pid_t pid = os::fork_sibling(arena.member(newcomer.member).born);
+  arena.forking = false;
+  if (pid == 0) {
+    MULTIPROCESSING_STEP("member.child_forked");
+    arena.self = newcomer.member;
+  } else {
+    MULTIPROCESSING_STEP("member.newcomer_forked");
+  }
+  return pid;
+}
+
+pid_t born(const Newcomer& newcomer) noexcept {
+  return static_cast<pid_t>(Arena::get().member(newcomer.member).born.load(std::memory_order_acquire));
 }
 
 void reap_member(MemberId member) noexcept {

@@ -10,8 +10,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/fd.hpp"
+#include "multiprocessing/detail/ref.hpp"
 
 namespace multiprocessing::memory {
 
@@ -23,13 +25,47 @@ struct Forked {
   base::Fd pidfd;       // in the parent: polls readable once the child has ended
 };
 
-// The one way in which this library forks.  The child holds what the calling process holds, and returns from here
+// The one way in which this library forks itself.  The child holds what the calling process holds, and returns from here
 // only when the parent has the child's pidfd: nobody who reaps with waitpid(-1) can come between.  A child whose
 // parent dies before that ends at once.  `guardian`: whose duty it is to call reap_member() after the child's death;
 // by default the caller's.
 // Throws OsError; nothing is half-made then.
 Forked fork_member();
 Forked fork_member(MemberId guardian);
+
+// A member that begins elsewhere than in fork_member(), as this member's child all the same: as a program that is
+// executed, or as a copy of such a one (fork_newcomer).  This is how it is named to it.
+struct Newcomer {
+  MemberId member = 0;
+  std::uint64_t incarnation = 0;
+};
+
+// What makes the process: gives its pid, or throws, and then there is none.
+class Maker {
+ public:
+  virtual pid_t make(const Newcomer& newcomer) = 0;
+
+ protected:
+  ~Maker() = default;
+};
+
+// The newcomer holds `handles` from the beginning.  It comes past its gate (enter_family) only when this process has its
+// pidfd, as in fork_member().  Throws what `maker` throws, and OsError; nothing is half-made then.
+Forked start_member(std::span<const Ref> handles, Maker& maker);
+
+// The file that the arena lies in, to be handed to a newcomer.  Throws OsError when the program has closed it.
+[[nodiscard]] int descriptor();
+
+// --- in the newcomer
+// A program that was executed as one, before anything else: its memory is that of the family.
+void join_family(base::Fd memory, const Newcomer& newcomer);
+// Waits until `parent` has our pidfd; ends the process when that one is gone and never had it.
+void enter_family(const Newcomer& newcomer, pid_t parent) noexcept;
+// A copy of this process as `newcomer`, whose parent is ours.  As fork_member(), it holds what this process holds.  0 in
+// the copy, which has still to enter_family(); else a pid or the negative errno.
+pid_t fork_newcomer(const Newcomer& newcomer) noexcept;
+// Who was forked as `newcomer` by a process that has died since; 0: nobody, and nobody will be.
+[[nodiscard]] pid_t born(const Newcomer& newcomer) noexcept;
 
 // A member has died and was reaped: gives back its slot and all it held.  Called by its guardian.  Idempotent for
 // one (slot, incarnation): fork_member() never hands out a slot that is not reaped.

@@ -77,6 +77,7 @@ struct MemberSlot {
   Word guardian;                    // the member whose duty it is to reap it: the same form
   Word limbo;                       // offset of a run that this member is giving back
   std::atomic<std::uint32_t> gate;  // the child passes when it is 1; 2: the start failed, end
+  std::atomic<std::uint32_t> born;  // pid of a child that somebody else forked for the maker; 0: there is none yet
 };
 
 enum class ObjectState : std::uint64_t { free, alive, dying };

@@ -3,12 +3,15 @@
 #ifdef MULTIPROCESSING_TESTING
 
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
+#include <string>
 
 namespace multiprocessing::os {
 namespace {
@@ -32,6 +35,15 @@ void arm(std::string_view step, int nth, int signal) {
   armed_left.store(nth);
 }
 
+constexpr char environment_variable[] = "MULTIPROCESSING_KILL_AT";  // "nth:step"
+
+// Before anything that has steps: see join_at_start() in process/before_main.cpp.
+__attribute__((constructor(101))) void arm_by_environment() {
+  const char* const plan = ::getenv(environment_variable);
+  const char* const colon = plan != nullptr ? std::strchr(plan, ':') : nullptr;
+  if (colon != nullptr) arm(colon + 1, std::atoi(plan), SIGKILL);
+}
+
 }  // namespace
 
 namespace faults {
@@ -53,7 +65,14 @@ namespace steps {
 
 void kill_at(std::string_view step, int nth) { arm(step, nth, SIGKILL); }
 void stop_at(std::string_view step, int nth) { arm(step, nth, SIGSTOP); }
-void clear() { armed_left = 0; }
+void kill_executed_at(std::string_view step, int nth) {
+  const std::string plan = std::to_string(nth) + ':' + std::string(step);
+  ::setenv(environment_variable, plan.c_str(), 1);
+}
+void clear() {
+  armed_left = 0;
+  ::unsetenv(environment_variable);
+}
 
 void reached(const char* step) noexcept {
   if (armed_left.load(std::memory_order_relaxed) <= 0 || std::strcmp(step, armed_step) != 0) return;

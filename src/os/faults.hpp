@@ -43,6 +43,8 @@ void clear();
 namespace steps {
 // Kills this process when it reaches the step for the nth time.  Inherited by fork; reached() counts per process.
 void kill_at(std::string_view step, int nth = 1);
+// Not this process, but programs that it executes from now on, each by itself.
+void kill_executed_at(std::string_view step, int nth = 1);
 // Instead of dying, stops (SIGSTOP) at the step: for tests that need somebody to stand in the middle.
 void stop_at(std::string_view step, int nth = 1);
 void clear();

@@ -116,5 +116,6 @@ struct FileIdentity {
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
 FileIdentity identity_of(int fd) noexcept;  // zeros: not open
+int file_size(int fd, std::uint64_t& bytes) noexcept;
 
 }  // namespace multiprocessing::os

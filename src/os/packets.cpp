@@ -176,4 +176,11 @@ FileIdentity identity_of(int fd) noexcept {
   return {status.st_dev, status.st_ino};
 }
 
+int file_size(int fd, std::uint64_t& bytes) noexcept {
+  struct stat status {};
+  if (::fstat(fd, &status) < 0) return -errno;
+  bytes = static_cast<std::uint64_t>(status.st_size);
+  return 0;
+}
+
 }  // namespace multiprocessing::os

@@ -1,6 +1,7 @@
 #include "process/bootstrap.hpp"
 
 #include <cxxabi.h>
+#include <dlfcn.h>
 #include <signal.h>
 #include <sys/single_threaded.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "multiprocessing/process.hpp"
 #include "os/os.hpp"
 #include "process/exception_text.hpp"
+#include "process/forkserver.hpp"
 #include "process/print_stack.hpp"
 #include "process/registry.hpp"
 #include "process/watch_parent.hpp"
@@ -35,6 +37,7 @@ constinit volatile ExitFunction exit_now = &::_exit;
 void at_exit(int status, void* /*unused*/) {
   if (identity().pid == ::getpid()) leave_child(status);
   Registry::finish_current();
+  end_forkserver();
 }
 
 void unblock_polite_signals() {
@@ -47,9 +50,10 @@ void unblock_polite_signals() {
 
 // The exit code of the target.  Not looked at by the undefined-behaviour sanitizer: to the handler of a forced unwind
 // the runtime gives no object, and the sanitizer takes that for a reference to null.
-__attribute__((no_sanitize("undefined"))) int run_target(Process& process) {
+template <class Target>
+__attribute__((no_sanitize("undefined"))) int run_target(Target target) {
   try {
-    crash::traced([&process] { process.run(); });
+    crash::traced(target);
     return 0;
   } catch (abi::__forced_unwind&) {
     // pthread_exit() in the target, or its cancellation.  Unwinding further would destroy the parent's objects.
@@ -100,28 +104,85 @@ ChildPlan::ChildPlan(const Child& child)
   identity->parent = std::make_shared<Relative>(parent, me.daemon);
 }
 
+ChildPlan::ChildPlan(const Preparation& preparation, bool by_main_thread)
+    : identity(std::make_unique<Identity>()),
+      parent(preparation.parent),
+      forked_by_main_thread(by_main_thread),
+      forked_by_single_thread(true) {
+  identity->name = preparation.name;
+  identity->path = preparation.path;
+  identity->daemon = preparation.daemon;
+  identity->parent_name = preparation.parent_name;
+  identity->parent = std::make_shared<Relative>(parent, preparation.parent_is_daemon);
+}
+
+Preparation ChildPlan::preparation() const {
+  Preparation to;
+  to.name = identity->name;
+  to.path = identity->path;
+  to.daemon = identity->daemon;
+  to.parent_name = identity->parent_name;
+  to.parent = parent;
+  to.parent_is_daemon = identity->parent->daemon();
+  return to;
+}
+
 void enter_child(ChildPlan& plan) {
   const bool daemon = plan.identity->daemon;
   plan.identity->pid = ::getpid();
   set_identity(std::move(plan.identity));
+  settle_child(plan.forked_by_single_thread);
+  if (daemon) die_with_parent(plan.parent, plan.forked_by_main_thread);
+}
+
+void settle_child(bool with_exit_handler) {
   // The handler that the parent registered at its first start() is inherited; but handlers that the parent
   // registered after it would run before it.  So the child registers its own, unless the parent had threads:
   // one of them may have held the C library's lock for this at the fork.
-  if (plan.forked_by_single_thread) ::on_exit(&at_exit, nullptr);
+  if (with_exit_handler) ::on_exit(&at_exit, nullptr);
   os::set_subreaper();  // what its descendants orphan becomes its own, where kill() finds it
   unblock_polite_signals();
-  if (daemon) die_with_parent(plan.parent, plan.forked_by_main_thread);
 }
 
 void leave_child(int status) {
   flush_standard_streams();  // before the wait: what it has said should be seen even if it never ends
   Registry::finish_current();
+  end_forkserver();
   synchronize::leave();
   MULTIPROCESSING_STEP("process.child.finished");
   flush_standard_streams();  // for its other threads
   MULTIPROCESSING_STEP("process.child.flushed");
   exit_now(status);
   __builtin_unreachable();
+}
+
+namespace {
+
+// A library that the parent has opened since its start is opened here too.  `dlopen` is not there in a static program.
+#pragma weak dlopen
+detail::TargetReader reader_of(const Preparation& preparation) {
+  if (!preparation.library.empty() && dlopen != nullptr) {
+    ::dlopen(preparation.library.c_str(), RTLD_NOW | RTLD_LOCAL);  // in vain: code_of() says what is missing
+  }
+  return reinterpret_cast<detail::TargetReader>(const_cast<void*>(codec::code_of(preparation.reader)));
+}
+
+// The descriptors that came for the arguments are those of the target afterwards, and nobody else's.
+std::unique_ptr<detail::Runnable> read_target(Received start, const Preparation& preparation) {
+  const detail::TargetReader reader = reader_of(preparation);
+  codec::Decoder in(start.target(), start.carried());
+  return reader(in);
+}
+
+}  // namespace
+
+void run_received(Received start, const Preparation& preparation) {
+  MULTIPROCESSING_STEP("process.child.entered");
+  detail::Runnable* target = nullptr;  // never destroyed, as under fork
+  leave_child(run_target([&] {
+    target = read_target(std::move(start), preparation).release();
+    target->run();
+  }));
 }
 
 void run_child(ChildPlan& plan, Child& record, Process& process) {
@@ -131,7 +192,7 @@ void run_child(ChildPlan& plan, Child& record, Process& process) {
   try {
     enter_child(plan);
     MULTIPROCESSING_STEP("process.child.entered");
-    status = run_target(process);
+    status = run_target([&process] { process.run(); });
   } catch (const std::exception& error) {
     std::fprintf(stderr, "Process %s (%d): cannot start: %s\n", record.name().c_str(), static_cast<int>(::getpid()),
                  error.what());

@@ -1,4 +1,4 @@
-// The life of a child between fork and _exit, and what every process does at its end.
+// The life of a child between fork (or main's place, see before_main.hpp) and _exit, and what every process does at its end.
 //
 //  died …                              what the others see
 //  parent, before fork_member          nothing has happened
@@ -16,6 +16,7 @@
 
 #include "process/child.hpp"
 #include "process/identity.hpp"
+#include "process/preparation.hpp"
 
 namespace multiprocessing {
 class Process;
@@ -27,6 +28,8 @@ namespace multiprocessing::process_ {
 // runs.
 struct ChildPlan {
   explicit ChildPlan(const Child& child);
+  ChildPlan(const Preparation& preparation, bool by_main_thread);  // in a child that is no copy of its parent
+  [[nodiscard]] Preparation preparation() const;                   // in its parent
 
   std::unique_ptr<Identity> identity;
   pid_t parent;
@@ -36,6 +39,8 @@ struct ChildPlan {
 
 // In the child: takes up its identity, binds it to its parent if it is a daemon, sees to its end.
 void enter_child(ChildPlan& plan);
+// The last part of it.
+void settle_child(bool with_exit_handler = true);
 
 // Ends a child: waits for its own children, writes out what the standard streams hold, and is gone without any of the
 // exit handlers and static destructors that it inherited.
@@ -46,6 +51,9 @@ void print_uncaught(const std::string& name) noexcept;
 
 // The whole of it.
 [[noreturn]] void run_child(ChildPlan& plan, Child& record, Process& process);
+
+// The whole of it after enter_child(), in a child that is no copy of its parent.
+[[noreturn]] void run_received(Received start, const Preparation& preparation);
 
 // What the C library and the standard streams hold back for stdout and stderr, and nothing else: fflush(nullptr) would
 // wait for any FILE that another thread is reading from.  Before a fork, lest it be written twice.

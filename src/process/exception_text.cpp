@@ -12,16 +12,9 @@ namespace {
 
 constexpr int max_depth = 16;  // of nested exceptions: enough to read, and a chain cannot be endless
 
-std::string demangled(const std::type_info& type) {
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
-                                                         &std::free);
-  return status == 0 ? name.get() : type.name();
-}
-
 std::string type_of_current() {
   const std::type_info* type = abi::__cxa_current_exception_type();
-  return type == nullptr ? "unknown (not a C++ exception)" : demangled(*type);
+  return type == nullptr ? "unknown (not a C++ exception)" : readable_name(*type);
 }
 
 std::string describe_current(int depth);
@@ -38,7 +31,7 @@ std::string describe_nested(const std::exception& outer, int depth) {
 
 // std::throw_with_nested throws a type of its own that derives from the user's; its name says nothing.
 std::string readable_type(const std::exception& error) {
-  const std::string name = demangled(typeid(error));
+  const std::string name = readable_name(typeid(error));
   const std::string wrapper = "std::_Nested_exception<";
   if (name.compare(0, wrapper.size(), wrapper) != 0 || name.back() != '>') return name;
   return name.substr(wrapper.size(), name.size() - wrapper.size() - 1);
@@ -60,6 +53,13 @@ std::string describe_current(int depth) {
 }
 
 }  // namespace
+
+std::string readable_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
+                                                         &std::free);
+  return status == 0 ? name.get() : type.name();
+}
 
 std::string describe_current_exception() { return describe_current(0); }
 

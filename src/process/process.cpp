@@ -8,11 +8,13 @@
 
 #include "memory/family.hpp"
 #include "os/os.hpp"
+#include "process/before_main.hpp"
 #include "process/bootstrap.hpp"
 #include "process/child.hpp"
 #include "process/identity.hpp"
 #include "process/registry.hpp"
 #include "process/relative.hpp"
+#include "process/start.hpp"
 
 namespace multiprocessing {
 
@@ -37,6 +39,29 @@ void Process::run() {
   if (target_ != nullptr) target_->run();
 }
 
+namespace {
+
+// Of a Process without a target.
+class Nothing final : public detail::Runnable {
+ public:
+  void run() override {}
+  static std::unique_ptr<detail::Runnable> read(codec::Decoder& /*in*/) { return std::make_unique<Nothing>(); }
+};
+
+}  // namespace
+
+detail::TargetReader Process::write(codec::Encoder& out) const {
+  if (typeid(*this) != typeid(Process)) detail::throw_unsendable_process(typeid(*this), codec::Why::no_functions);
+  return target_ != nullptr ? target_->write(out) : &Nothing::read;
+}
+
+void Process::becomes_this_process() {
+  process_::Identity& me = process_::identity();
+  me.made.fetch_sub(1, std::memory_order_relaxed);  // it is not one of those that the program makes
+  child_ = std::make_shared<Child>(me.name, me.path, me.daemon);
+  child_->becomes_this_process();
+}
+
 void Process::start() {
   Child& child = usable();
   if (child.is_started())
@@ -48,20 +73,38 @@ void Process::start() {
     throw DaemonicChildError("mp::Process: '" + process_::identity().name +
                              "' is a daemon process and must not start others; give it .daemon = false");
   }
+  if (process_::is_before_main()) {
+    throw std::logic_error("mp::Process: '" + child.name() +
+                           "' cannot be started before the process that this program is executed for has begun: not by a "
+                           "static initialiser, nor by a main that does not call mp::init() first where it has to");
+  }
   Registry& registry = Registry::current();
   registry.reap_ended();
-  ChildPlan plan(child);
   Registry::Node node{child_};
   process_::register_exit_handler();
   process_::flush_standard_streams();
-  MULTIPROCESSING_STEP("process.start.planned");
-  memory::Forked forked = memory::fork_member();
-  if (forked.pid == 0) process_::run_child(plan, child, *this);
+  const StartMethod method = method_.value_or(get_start_method());
+  memory::Forked forked = method == StartMethod::fork ? start_by_fork(child) : start_by_message(method, child);
   MULTIPROCESSING_STEP("process.start.forked");
   child.has_started(std::move(forked));
   registry.add(std::move(node));
   MULTIPROCESSING_STEP("process.start.registered");
   target_.reset();
+}
+
+memory::Forked Process::start_by_fork(Child& child) {
+  ChildPlan plan(child);
+  MULTIPROCESSING_STEP("process.start.planned");
+  memory::Forked forked = memory::fork_member();
+  if (forked.pid == 0) process_::run_child(plan, child, *this);
+  return forked;
+}
+
+memory::Forked Process::start_by_message(StartMethod method, const Child& child) const {
+  codec::Encoder target;
+  target.let_descriptors_travel(true);
+  const detail::TargetReader reader = write(target);
+  return process_::start_by_message(method, child, target, reader);
 }
 
 Child& Process::usable() const {

@@ -1,7 +1,8 @@
 #include "sync/thread_id.hpp"
 
-#include <pthread.h>
 #include <unistd.h>
+
+#include "os/programs.hpp"
 
 namespace multiprocessing::sync {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 thread_local pid_t known = 0;
 
 // A child is another thread.  Registered before main, for a thread could fork while another asks for the first time.
-[[maybe_unused]] const int registered = ::pthread_atfork(nullptr, nullptr, [] { known = 0; });
+[[maybe_unused]] const int registered = os::at_fork(nullptr, nullptr, [] { known = 0; });
 
 }  // namespace
 

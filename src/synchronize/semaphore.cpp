@@ -18,8 +18,6 @@
 //  in a fold, before `fold` is stored         a dead member as before: folded by the next who looks
 //  after it                                   finished by the next owner of the lock
 //  an orderly end (leave)                     its `taken` is folded into base: what it has taken stays taken, as in Python
-#include <pthread.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -29,6 +27,7 @@
 
 #include "multiprocessing/synchronize.hpp"
 #include "os/faults.hpp"
+#include "os/programs.hpp"
 #include "sync/event_count.hpp"
 #include "synchronize/exclusive.hpp"
 #include "synchronize/leave.hpp"
@@ -63,7 +62,7 @@ struct SemaphoreState {
 // This process has shares to fold when it leaves.  A child of a fork begins without.
 std::atomic<bool> has_shares{false};
 [[maybe_unused]] const int registered =
-    ::pthread_atfork(nullptr, nullptr, [] { has_shares.store(false, std::memory_order_relaxed); });
+    os::at_fork(nullptr, nullptr, [] { has_shares.store(false, std::memory_order_relaxed); });
 
 SemaphoreState& state_of(const memory::Ref& ref) { return *static_cast<SemaphoreState*>(ref.address()); }
 

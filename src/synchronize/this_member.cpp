@@ -1,10 +1,9 @@
 #include "synchronize/this_member.hpp"
 
-#include <pthread.h>
-
 #include <atomic>
 
 #include "memory/family.hpp"
+#include "os/programs.hpp"
 
 namespace multiprocessing::synchronize {
 namespace {
@@ -13,7 +12,7 @@ std::atomic<std::uint64_t> known{0};  // + 1: 0 is a name
 
 // A child of a fork is another member.
 [[maybe_unused]] const int registered =
-    ::pthread_atfork(nullptr, nullptr, [] { known.store(0, std::memory_order_relaxed); });
+    os::at_fork(nullptr, nullptr, [] { known.store(0, std::memory_order_relaxed); });
 
 }  // namespace
 

@@ -9,9 +9,8 @@
 //     EXPECT_EQ(queue.get(), 1);
 //   }
 //
-// A later method is one more line in StartMethod and in every_start_method, and its process in made_by().  So that it will
-// be no more, a target is a function or a lambda without captures, and gets what it uses as arguments: that is what a
-// process which is no fork can be given.
+// A target is a function or a lambda without captures, and gets what it uses as arguments: that is what a process which is
+// no fork can be given.
 //
 // Every process that start() has started is joined at the end of its test, and must have ended with exit code 0.  It is a
 // daemon, so that it goes too when the watchdog ends a test that hangs.
@@ -32,15 +31,12 @@
 
 namespace multiprocessing::testing {
 
-enum class StartMethod { fork };
-inline constexpr StartMethod every_start_method[] = {StartMethod::fork};
+inline std::string method_name(const ::testing::TestParamInfo<StartMethod>& info) { return name_of(info.param); }
 
-inline std::string name_of(const ::testing::TestParamInfo<StartMethod>&) { return "fork"; }
-
-#define FOR_EVERY_START_METHOD(Suite)                                                           \
-  INSTANTIATE_TEST_SUITE_P(EveryStartMethod, Suite,                                             \
-                           ::testing::ValuesIn(::multiprocessing::testing::every_start_method), \
-                           ::multiprocessing::testing::name_of)
+#define FOR_EVERY_START_METHOD(Suite)                                                                 \
+  INSTANTIATE_TEST_SUITE_P(EveryStartMethod, Suite,                                                   \
+                           ::testing::ValuesIn(::multiprocessing::get_all_start_methods()),           \
+                           ::multiprocessing::testing::method_name)
 
 // Long enough that what does not wait has gone on, short enough for a test: it decides no claim wrongly when it is over.
 inline constexpr std::chrono::milliseconds a_moment{20};
@@ -86,11 +82,7 @@ class EveryStartMethod : public ::testing::TestWithParam<StartMethod> {
  private:
   template <class... Call>
   static Process made_by(StartMethod method, Call&&... call) {
-    switch (method) {
-      case StartMethod::fork:
-        break;
-    }
-    return Process({.daemon = true}, std::forward<Call>(call)...);
+    return get_context(method).process({.daemon = true}, std::forward<Call>(call)...);
   }
 
   Watchdog dog_{std::chrono::seconds{120}};

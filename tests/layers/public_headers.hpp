@@ -12,6 +12,7 @@ inline constexpr char kUmbrella[] = "umbrella";
 inline const std::map<std::string, std::string> kPublicHeaders = {
     {"async_result.hpp", "pool"},
     {"connection.hpp", "channel"},
+    {"context.hpp", "process"},
     {"detail/aggregate.hpp", "codec"},
     {"detail/aggregate_fields.hpp", "codec"},
     {"detail/archive.hpp", "codec"},
@@ -49,6 +50,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"serialize.hpp", "codec"},
     {"shared.hpp", "codec"},
     {"sharedctypes.hpp", "synchronize"},
+    {"start_method.hpp", "process"},
     {"synchronize.hpp", "synchronize"},
     {"this_task.hpp", "pool"},
     {"wait.hpp", "channel"},

@@ -1,24 +1,92 @@
-// What a child runs: a callable with its arguments behind one virtual function.
+// What a child runs: a callable with its arguments, behind a virtual function.  A copy of this process runs it; for
+// another program it is written down, and made again there by the function that write() gives.
 //
-// The start methods to come need more of it (to be written down and made again in another program): that will
-// be another virtual function here, and nothing else of Process changes.
+// Whether it can be written is known at compile time and told at run time: a closure is a good target under fork.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
+
+#include "multiprocessing/detail/archive.hpp"
+#include "multiprocessing/detail/callable.hpp"
 
 namespace multiprocessing::detail {
 
-class Target {
+class Runnable {
  public:
-  Target() = default;
-  Target(const Target&) = delete;
-  Target& operator=(const Target&) = delete;
-  virtual ~Target() = default;
+  Runnable() = default;
+  Runnable(const Runnable&) = delete;
+  Runnable& operator=(const Runnable&) = delete;
+  virtual ~Runnable() = default;
   virtual void run() = 0;  // once: the arguments are moved into the call
+};
+
+// Makes again what write() has written.
+using TargetReader = std::unique_ptr<Runnable> (*)(codec::Decoder& in);
+
+// NotSendable, with what to do (start_method.cpp).
+[[noreturn]] void throw_unsendable_target(const std::type_info& type);
+[[noreturn]] void throw_unsendable_argument(std::size_t place, const std::type_info& type, codec::Why why);
+[[noreturn]] void throw_unfit_arguments();
+[[noreturn]] void throw_unsendable_process(const std::type_info& type, codec::Why why);
+
+template <class Arguments>
+struct FirstUnsendable;
+template <class... A>
+struct FirstUnsendable<std::tuple<A...>> {
+  static constexpr codec::Why reasons[] = {codec::why<A>()..., codec::Why::sendable};
+  static constexpr std::size_t place = [] {
+    std::size_t i = 0;
+    while (i < sizeof...(A) && reasons[i] == codec::Why::sendable) ++i;
+    return i;
+  }();
+  static constexpr bool none = place == sizeof...(A);
+};
+
+// A call that has arrived.
+template <class F, class Arguments>
+class ReceivedCall final : public Runnable {
+ public:
+  explicit ReceivedCall(codec::Decoder& in)
+      : call_(codec::decode_with(in, [](codec::Reader& reader) {
+          return Parts{codec::read_callable<F>(reader), codec::read<Arguments>(reader)};
+        })) {}
+  static std::unique_ptr<Runnable> read(codec::Decoder& in) { return std::make_unique<ReceivedCall>(in); }
+
+  void run() override { static_cast<void>(codec::call(call_.first, call_.second)); }
+
+ private:
+  using Parts = std::pair<F, Arguments>;
+  Parts call_;
+};
+
+template <class F, class... Args>
+TargetReader write_call(codec::Encoder& out, const F& function, const std::tuple<Args...>& args) {
+  using Arguments = codec::arguments_t<F, Args...>;
+  using First = FirstUnsendable<Arguments>;
+  if constexpr (!codec::task_callable<F>) {
+    throw_unsendable_target(typeid(F));
+  } else if constexpr (!First::none) {
+    throw_unsendable_argument(First::place + 1, typeid(std::tuple_element_t<First::place, Arguments>),
+                              First::reasons[First::place]);
+  } else if constexpr (!codec::are_convertible<Arguments, codec::Types<const Args&...>> ||
+                       !codec::is_callable_with<F, Arguments>) {
+    throw_unfit_arguments();
+  } else {
+    std::apply([&](const Args&... each) { codec::Call<F, Args...>::encode_task(out, function, each...); }, args);
+    return &ReceivedCall<F, Arguments>::read;
+  }
+}
+
+class Target : public Runnable {
+ public:
+  virtual TargetReader write(codec::Encoder& out) const = 0;  // throws NotSendable
 };
 
 // How an argument is kept until the call: decayed, except that a string literal (any array of char) becomes a
@@ -48,6 +116,7 @@ class Call final : public Target {
         [this](Args&... args) { static_cast<void>(std::invoke(std::move(function_), std::move(args)...)); },
         args_);
   }
+  TargetReader write(codec::Encoder& out) const override { return write_call(out, function_, args_); }
 
  private:
   F function_;
