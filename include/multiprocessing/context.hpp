@@ -3,6 +3,7 @@
 //   auto context = mp::get_context(mp::StartMethod::spawn);
 //   mp::Process p = context.process(task, "child 1");
 //   mp::Process q = context.process({.name = "TEST", .daemon = true}, task, "child 2");
+//   mp::Pool pool = context.pool(4);                           // or the options of a Pool
 //
 // start_method.hpp says what the methods are.  Threads: a Context is a value.
 #pragma once
@@ -11,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/start_method.hpp"
 
@@ -34,6 +36,12 @@ class Context {
     Process made(std::move(options), std::forward<F>(function), std::forward<Args>(args)...);
     made.method_ = method_;
     return made;
+  }
+
+  [[nodiscard]] Pool pool(int processes = 0) const { return pool(PoolOptions{.processes = processes}); }
+  [[nodiscard]] Pool pool(PoolOptions options) const {
+    options.start_method = method_;
+    return Pool(std::move(options));
   }
 
  private:

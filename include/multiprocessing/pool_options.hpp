@@ -8,9 +8,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "multiprocessing/detail/routine.hpp"
+#include "multiprocessing/start_method.hpp"
 
 namespace multiprocessing {
 
@@ -20,7 +23,7 @@ constexpr std::uint64_t gib(std::uint64_t n) noexcept { return n << 30; }
 
 struct PoolOptions {
   int processes = 0;                       // 0: mp::cpu_count()
-  std::function<void()> initializer = {};  // runs first in each worker: mp::bind(load_model, path), any closure
+  detail::Routine initializer = {};  // runs first in each worker: mp::bind(load_model, path), any closure
   // A worker that has run so many tasks (with chunks: chunks) ends, and another takes its place; 0: no limit.
   std::size_t max_tasks_per_child = 0;
   // Bytes a worker may have of its own, beyond what it was forked with; 0: no limit.  An allocation beyond it fails, and
@@ -29,13 +32,16 @@ struct PoolOptions {
   std::uint64_t memory_limit = 0;
   // Runs last in a worker that ends in order: after close(), at max_tasks_per_child, at resize().  Not in one that is
   // killed.
-  std::function<void()> finalizer = {};
+  detail::Routine finalizer = {};
   // How long a worker that ends in order may take for that, the finalizer and its children included.  Then it is killed.
   std::chrono::nanoseconds grace = std::chrono::seconds(10);
   // More than so many deaths of workers within `restart_window` break the pool.  0: it breaks when, again and again, no
   // task gets done between two deaths (50 in a row; with more than 16 workers 3 for each).
   std::size_t max_restarts = 0;
   std::chrono::nanoseconds restart_window = std::chrono::seconds(60);
+  // How the process begins whose copies the workers are: as a copy of this one, or as the program once more
+  // (start_method.hpp).  Empty: get_start_method().
+  std::optional<StartMethod> start_method = {};
   std::string name = {};       // workers are called NAME-1, NAME-2 …; empty: ForkPoolWorker
   std::vector<int> cpus = {};  // worker in place i runs on CPU cpus[i % size] only; empty: wherever this program may
 };

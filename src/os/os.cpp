@@ -152,6 +152,14 @@ int map_shared(int fd, std::size_t bytes, void** where) noexcept {
   return 0;
 }
 
+int map_shared_file(int fd, std::size_t bytes, void** where) noexcept {
+  if (const int error = injected(Call::mmap)) return -error;
+  void* area = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+  if (area == MAP_FAILED) return -errno;
+  *where = area;
+  return 0;
+}
+
 int map_shared_anonymous(std::size_t bytes, void** where) noexcept {
   if (const int error = injected(Call::mmap)) return -error;
   void* area = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

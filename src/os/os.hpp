@@ -38,6 +38,7 @@ int memfd_create(const char* name) noexcept;                       // CLOEXEC, s
 int set_size(int fd, std::uint64_t bytes) noexcept;                // -EFBIG instead of a deadly SIGXFSZ
 int seal_size(int fd) noexcept;                                    // no shrinking, no growing, no more seals
 int map_shared(int fd, std::size_t bytes, void** where) noexcept;  // guard page on either side, not in core dumps
+int map_shared_file(int fd, std::size_t bytes, void** where) noexcept;  // sparse, without guard pages
 int map_shared_anonymous(std::size_t bytes, void** where) noexcept;
 int map_private_sparse(std::size_t bytes, void** where) noexcept;
 void unmap(void* where, std::size_t bytes) noexcept;

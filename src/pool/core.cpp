@@ -20,11 +20,12 @@
 namespace multiprocessing::pool {
 
 template <class T>
-SharedArea<T>::SharedArea(std::size_t count) : count_(count) {
+SharedArea<T>::SharedArea(std::size_t count) : count_(count), file_(os::memfd_create("multiprocessing-pool")) {
+  int error = file_ ? os::set_size(file_.get(), count * sizeof(T)) : file_.release();
+  if (error >= 0) error = os::seal_size(file_.get());
   void* area = nullptr;
-  if (const int error = os::map_shared_anonymous(count * sizeof(T), &area); error < 0) {
-    base::throw_os_error("map", "memory of a pool", -error);
-  }
+  if (error >= 0) error = os::map_shared_file(file_.get(), count * sizeof(T), &area);
+  if (error < 0) base::throw_os_error("map", "memory of a pool", -error);
   area_ = static_cast<T*>(area);
 }
 template <class T>
@@ -93,18 +94,28 @@ void Core::start_supervisor(PoolOptions& options) {
   base::Fd theirs(ends[1]);
   const int host = os::pidfd_open(owner_);
   if (host < 0) base::throw_os_error("pidfd_open", "pool", -host);
+  const StartMethod method = options.start_method.value_or(get_start_method());
   SupervisorPlan plan{.control = &*control_,
                       .mailboxes = &mailboxes_[0],
                       .bell = std::move(theirs),
                       .host = base::Fd(host),
                       .host_member = memory::self(),
                       .options = std::move(options)};
-  codec::learn_modules();  // before the fork: workers must not need the loader's lock
+  base::Fd control_file = control_.release_file();  // nothing is left open
+  base::Fd mailboxes_file = mailboxes_.release_file();
   process_::flush_standard_streams();
-  memory::Forked forked = memory::fork_member();
-  if (forked.pid == 0) {
-    bell_.reset();
-    supervise(plan);
+  memory::Forked forked;
+  if (method == StartMethod::fork) {
+    codec::learn_modules();  // before the fork: workers must not need the loader's lock
+    forked = memory::fork_member();
+    if (forked.pid == 0) {
+      bell_.reset();
+      control_file.reset();
+      mailboxes_file.reset();
+      supervise(plan);
+    }
+  } else {
+    forked = start_supervisor_anew(method, std::move(plan), std::move(control_file), std::move(mailboxes_file));
   }
   supervisor_ = std::move(forked.pidfd);
   supervisor_pid_ = forked.pid;

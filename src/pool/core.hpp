@@ -41,7 +41,7 @@
 
 namespace multiprocessing::pool {
 
-// A shared anonymous mapping of `count` times T; pages appear when they are touched.
+// A file without a name, mapped as `count` times T; pages appear when they are touched.
 template <class T>
 class SharedArea {
  public:
@@ -49,6 +49,8 @@ class SharedArea {
   ~SharedArea();
   SharedArea(const SharedArea&) = delete;
   SharedArea& operator=(const SharedArea&) = delete;
+  // The file, for a process that is no copy of this one.
+  [[nodiscard]] base::Fd release_file() noexcept { return std::move(file_); }
   T* operator->() const noexcept { return area_; }
   T& operator*() const noexcept { return *area_; }
   T& operator[](std::size_t i) const noexcept { return area_[i]; }
@@ -57,6 +59,7 @@ class SharedArea {
  private:
   std::size_t count_;
   T* area_ = nullptr;
+  base::Fd file_;
 };
 
 // What a call takes in a mailbox: the larger of its arguments and its result, lately.

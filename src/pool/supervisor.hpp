@@ -37,6 +37,11 @@ struct SupervisorPlan {
   PoolOptions options;
 };
 
+// In a process that is no copy of the host: writes the plan down, and starts it there.  Throws NotSendable for an
+// initializer or finalizer that cannot be sent, OsError.
+[[nodiscard]] memory::Forked start_supervisor_anew(StartMethod method, SupervisorPlan plan, base::Fd control_file,
+                                                   base::Fd mailboxes_file);
+
 // Never returns.
 [[noreturn]] void supervise(SupervisorPlan& plan) noexcept;
 

@@ -200,8 +200,7 @@ void Core::count_failed_start(const Place& place) {
     break_pool(std::make_exception_ptr(OsError("fork", "worker of a pool", place.status.load())));
   } else {
     const crash::Report& report = mailboxes_[static_cast<std::size_t>(&place - control_->places.data())].crash;
-    break_pool(
-        std::make_exception_ptr(worker_died(place.pid.load(), place.status.load(), "the initializer", report)));
+    break_pool(std::make_exception_ptr(worker_died(place.pid.load(), place.status.load(), "the initializer", report)));
   }
 }
 

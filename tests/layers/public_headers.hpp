@@ -12,7 +12,7 @@ inline constexpr char kUmbrella[] = "umbrella";
 inline const std::map<std::string, std::string> kPublicHeaders = {
     {"async_result.hpp", "pool"},
     {"connection.hpp", "channel"},
-    {"context.hpp", "process"},
+    {"context.hpp", "pool"},
     {"detail/aggregate.hpp", "codec"},
     {"detail/aggregate_fields.hpp", "codec"},
     {"detail/archive.hpp", "codec"},
@@ -33,6 +33,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/process_target.hpp", "process"},
     {"detail/ref.hpp", "memory"},
     {"detail/register_exception.hpp", "pool"},
+    {"detail/routine.hpp", "process"},
     {"detail/shared_fd.hpp", "base"},
     {"detail/traced_call.hpp", "crash"},
     {"detail/undecoded.hpp", "codec"},

@@ -1,0 +1,166 @@
+// What a pool promises holds under every start method.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "multiprocessing/context.hpp"
+#include "multiprocessing/queue.hpp"
+#include "pool/pool_test_support.hpp"
+
+namespace multiprocessing {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::eventually;
+using testing::Watchdog;
+
+int twice(int x) { return 2 * x; }
+int global = 1;
+void set_global(int value) { global = value; }
+int read_global(int) { return global; }
+int die(int how) {
+  if (how == 0) ::kill(::getpid(), SIGKILL);
+  if (how == 1) ::_exit(3);
+  if (how == 2) ::abort();
+  throw std::out_of_range("too far");
+}
+
+class PoolUnder : public ::testing::TestWithParam<StartMethod> {
+ protected:
+  [[nodiscard]] static Context context() { return get_context(GetParam()); }
+  Watchdog dog_{120s};
+};
+
+TEST_P(PoolUnder, ApplyMapAndImapWork) {
+  Pool pool = context().pool(2);
+  EXPECT_EQ(pool.apply(twice, 4), 8);
+  EXPECT_EQ(pool.map(twice, std::vector{1, 2, 3}), (std::vector{2, 4, 6}));
+  int next = 0;
+  for (int r : pool.imap(twice, std::vector{0, 1, 2, 3})) EXPECT_EQ(r, 2 * next++);
+  EXPECT_EQ(pool.apply([](std::string s) { return s + "!"; }, "text"), "text!");
+}
+
+TEST_P(PoolUnder, WorkersBeginWithTheMemoryTheMethodPromises) {
+  global = 7;
+  Pool pool = context().pool(1);
+  EXPECT_EQ(pool.apply(read_global, 0), GetParam() == StartMethod::fork ? 7 : 1);
+  global = 1;
+}
+
+TEST_P(PoolUnder, TheInitializerRunsInEachWorkerAndInReplacements) {
+  Pool pool = context().pool({.processes = 2, .initializer = bind(set_global, 5), .max_tasks_per_child = 3});
+  for (int value : pool.map(read_global, std::vector<int>(20), {.chunksize = 1})) EXPECT_EQ(value, 5);
+}
+
+TEST_P(PoolUnder, AClosureAsInitializerIsForFork) {
+  int five = 5;
+  const auto make = [&] { return context().pool({.processes = 1, .initializer = [&five] { global = five; }}); };
+  if (GetParam() == StartMethod::fork) {
+    EXPECT_EQ(make().apply(read_global, 0), 5);
+  } else {
+    EXPECT_THROW(static_cast<void>(make()), NotSendable);
+  }
+}
+
+TEST_P(PoolUnder, Faults01To05_ADeathFailsItsTaskAndThePoolGoesOn) {
+  Pool pool = context().pool(2);
+  try {
+    pool.apply(die, 0);
+    FAIL();
+  } catch (const WorkerDied& death) {
+    EXPECT_EQ(death.signal(), SIGKILL);
+  }
+  try {
+    pool.apply(die, 1);
+    FAIL();
+  } catch (const WorkerDied& death) {
+    EXPECT_EQ(death.exit_code(), 3);
+  }
+  try {
+    pool.apply(die, 2);
+    FAIL();
+  } catch (const WorkerDied& death) {
+    EXPECT_EQ(death.signal(), SIGABRT);
+  }
+  EXPECT_THROW(pool.apply(die, 3), std::out_of_range);
+  for (const pid_t worker : testing::workers(pool)) ::kill(worker, SIGKILL);
+  EXPECT_EQ(pool.apply(twice, 1), 2);
+}
+
+TEST_P(PoolUnder, Faults07_ATimeoutKillsItsTask) {
+  Pool pool = context().pool(1);
+  EXPECT_THROW(pool.apply({.timeout = 30ms}, testing::sleep_in_task, 0), TaskTimeout);
+  EXPECT_EQ(pool.apply(twice, 1), 2);
+}
+
+TEST_P(PoolUnder, Faults12_TheDeathOfTheSupervisorBreaksIt) {
+  Pool pool = context().pool(2);
+  const pid_t supervisor = testing::supervisor(pool);
+  ::kill(supervisor, SIGKILL);
+  EXPECT_THROW(for (;;) pool.apply(twice, 1), PoolBroken);
+  Pool next = context().pool(1);
+  EXPECT_EQ(next.apply(twice, 1), 2);
+}
+
+TEST_P(PoolUnder, Faults13_NothingOutlivesAProgramThatIsKilled) {
+  const testing::Heir heir;
+  Queue<int> pids;
+  testing::Program program([&pids, method = GetParam()]() -> int {
+    Pool pool = get_context(method).pool(2);
+    pids.put(static_cast<int>(testing::supervisor(pool)));
+    pool.apply(testing::sleep_in_task, 0);
+    return 0;
+  });
+  const int supervisor = pids.get();
+  program.kill(SIGKILL);
+  eventually([supervisor] {  // it is ours to reap now
+    ::waitpid(supervisor, nullptr, WNOHANG);
+    return ::kill(supervisor, 0) != 0;
+  });
+}
+
+TEST_P(PoolUnder, QueuesAndPoolsInTasksWork) {
+  Pool pool = context().pool(1);
+  Queue<int> queue;
+  pool.apply([](Queue<int> q) { q.put(4); }, queue);
+  EXPECT_EQ(queue.get(), 4);
+  EXPECT_EQ(pool.apply(
+                [](int n) {
+                  Pool inner(2);
+                  return inner.apply(twice, n);
+                },
+                21),
+            42);
+}
+
+TEST_P(PoolUnder, Faults28_WorksInAProgramWithBusyThreads) {
+  std::atomic<bool> over{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&over] {
+      while (!over) {
+        std::string text(1000, 'x');
+        text += std::to_string(text.size());
+      }
+    });
+  }
+  for (int round = 0; round < 5; ++round) {
+    Pool pool = context().pool(2);
+    EXPECT_EQ(pool.map(twice, std::vector{1, 2, 3}), (std::vector{2, 4, 6}));
+  }
+  over = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
+INSTANTIATE_TEST_SUITE_P(StartMethod, PoolUnder, ::testing::ValuesIn(get_all_start_methods()),
+                         [](const ::testing::TestParamInfo<StartMethod>& method) { return name_of(method.param); });
+
+}  // namespace
+}  // namespace multiprocessing
