@@ -1,4 +1,4 @@
-// An exception as text: type, what(), and what was nested in it.
+// An exception as text: type, what(), and what was nested in it.  (Its stack: print_stack.hpp.)
 #pragma once
 
 #include <string>
