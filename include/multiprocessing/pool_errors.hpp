@@ -5,7 +5,8 @@
 //   catch (const mp::RemoteError& error) { … error.type_name() … }
 //
 // All are Errors (errors.hpp) and copyable.  A standard exception of a task arrives as its own type with a RemoteError
-// nested in it; anything else as RemoteError.
+// nested in it, and so does a type of register_exception.hpp; anything else as RemoteError.  What was nested in the
+// exception itself is nested in its RemoteError, so std::rethrow_if_nested() walks on to the causes.
 #pragma once
 
 #include <sys/types.h>

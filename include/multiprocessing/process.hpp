@@ -32,8 +32,8 @@
 //
 // The end.  When the target returns, the child waits for its own non-daemon children, writes out stdout,
 // stderr and the standard streams, and is gone: without the parent's atexit handlers and static destructors,
-// also when the target calls exit().  An exception that leaves the target is printed on stderr, type and
-// text; the exit code is 1.
+// also when the target calls exit().  An exception that leaves the target is printed on stderr, type,
+// text and stack; the exit code is 1.
 //
 // Who waits for whom.  A Process object may be thrown away: the child runs on, is reaped, and the program
 // waits for it at its end.  Daemon children get SIGTERM there instead, and SIGKILL two seconds later; they

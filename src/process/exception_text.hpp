@@ -1,4 +1,5 @@
-// A type as the program has written it; an exception as text: type, what(), and what was nested in it.
+// A type as the program has written it; an exception as text: type, what(), and what was nested in it.  (Its stack:
+// print_stack.hpp.)
 #pragma once
 
 #include <string>
