@@ -249,7 +249,7 @@ Forked admit(Arena& arena, MemberId id, const Birth& birth) {
   MemberSlot& slot = arena.member(id);
   MULTIPROCESSING_STEP("member.forked");
   record(arena, id, birth);
-  const int pidfd = os::pidfd_open(birth.pid);
+  const int pidfd = os::above_standard(os::pidfd_open(birth.pid));
   if (pidfd < 0) {
     open_gate(slot, gate_abort);
     while (::waitpid(birth.pid, nullptr, 0) < 0 && errno == EINTR) {
