@@ -189,7 +189,7 @@ void wait_at_gate(MemberSlot& slot, std::uint64_t incarnation, pid_t parent) {
     }
   }
   while (!open()) {
-    if (::getppid() != parent) ::_exit(127);  // it died in the middle of start()
+    if (::getppid() != parent && !open()) ::_exit(127);  // it died in the middle of start(), and not right after it
     os::futex_wait(slot.gate, 0, os::Deadline::after(std::chrono::milliseconds(100)));
   }
   if (slot.gate.load(std::memory_order_acquire) == gate_abort) ::_exit(127);
