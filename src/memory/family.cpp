@@ -189,7 +189,7 @@ void wait_at_gate(MemberSlot& slot, std::uint64_t incarnation, pid_t parent) {
     }
   }
   while (!open()) {
-    if (::getppid() != parent) ::_exit(127);  // it died in the middle of start()
+    if (::getppid() != parent && !open()) ::_exit(127);  // it died in the middle of start(), and not right after it
     os::futex_wait(slot.gate, 0, os::Deadline::after(std::chrono::milliseconds(100)));
   }
   if (slot.gate.load(std::memory_order_acquire) == gate_abort) ::_exit(127);
@@ -249,7 +249,7 @@ Forked admit(Arena& arena, MemberId id, const Birth& birth) {
   MemberSlot& slot = arena.member(id);
   MULTIPROCESSING_STEP("member.forked");
   record(arena, id, birth);
-  const int pidfd = os::pidfd_open(birth.pid);
+  const int pidfd = os::above_standard(os::pidfd_open(birth.pid));
   if (pidfd < 0) {
     open_gate(slot, gate_abort);
     while (::waitpid(birth.pid, nullptr, 0) < 0 && errno == EINTR) {

@@ -36,18 +36,20 @@ using TargetReader = std::unique_ptr<Runnable> (*)(codec::Decoder& in);
 [[noreturn]] void throw_unfit_arguments();
 [[noreturn]] void throw_unsendable_process(const std::type_info& type, codec::Why why);
 
-template <class Arguments>
-struct FirstUnsendable;
-template <class... A>
-struct FirstUnsendable<std::tuple<A...>> {
-  static constexpr codec::Why reasons[] = {codec::why<A>()..., codec::Why::sendable};
-  static constexpr std::size_t place = [] {
-    std::size_t i = 0;
-    while (i < sizeof...(A) && reasons[i] == codec::Why::sendable) ++i;
-    return i;
-  }();
-  static constexpr bool none = place == sizeof...(A);
+struct Unsendable {
+  std::size_t place = 0;  // of the first of them, from 1; 0: there is none
+  codec::Why why = codec::Why::sendable;
 };
+template <class... A>
+consteval Unsendable first_unsendable(std::tuple<A...>* /*only its type*/) {
+  Unsendable found;
+  std::size_t place = 0;
+  ((++place, found.place == 0 && codec::why<A>() != codec::Why::sendable
+                 ? void(found = Unsendable{place, codec::why<A>()})
+                 : void()),
+   ...);
+  return found;
+}
 
 // A call that has arrived.
 template <class F, class Arguments>
@@ -69,12 +71,12 @@ class ReceivedCall final : public Runnable {
 template <class F, class... Args>
 TargetReader write_call(codec::Encoder& out, const F& function, const std::tuple<Args...>& args) {
   using Arguments = codec::arguments_t<F, Args...>;
-  using First = FirstUnsendable<Arguments>;
+  constexpr Unsendable unsendable = first_unsendable(static_cast<Arguments*>(nullptr));
   if constexpr (!codec::task_callable<F>) {
     throw_unsendable_target(typeid(F));
-  } else if constexpr (!First::none) {
-    throw_unsendable_argument(First::place + 1, typeid(std::tuple_element_t<First::place, Arguments>),
-                              First::reasons[First::place]);
+  } else if constexpr (unsendable.place != 0) {
+    throw_unsendable_argument(unsendable.place, typeid(std::tuple_element_t<unsendable.place - 1, Arguments>),
+                              unsendable.why);
   } else if constexpr (!codec::are_convertible<Arguments, codec::Types<const Args&...>> ||
                        !codec::is_callable_with<F, Arguments>) {
     throw_unfit_arguments();
