@@ -10,6 +10,7 @@
 #include "multiprocessing/connection.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/loan.hpp"
+#include "multiprocessing/parallel.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/pool_errors.hpp"
 #include "multiprocessing/pool_options.hpp"

@@ -10,6 +10,7 @@ namespace multiprocessing::layers {
 inline constexpr char kUmbrella[] = "umbrella";
 
 inline const std::map<std::string, std::string> kPublicHeaders = {
+    {"async_result.hpp", "pool"},
     {"connection.hpp", "channel"},
     {"detail/aggregate.hpp", "codec"},
     {"detail/aggregate_fields.hpp", "codec"},
@@ -24,6 +25,8 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/deadline.hpp", "base"},
     {"detail/link.hpp", "channel"},
     {"detail/message_buffer.hpp", "channel"},
+    {"detail/parallel_core.hpp", "parallel"},
+    {"detail/parallel_work.hpp", "parallel"},
     {"detail/pool_core.hpp", "pool"},
     {"detail/pool_jobs.hpp", "pool"},
     {"detail/process_target.hpp", "process"},
@@ -33,7 +36,10 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"errors.hpp", "base"},
     {"loan.hpp", "channel"},
     {"multiprocessing.hpp", kUmbrella},
+    {"parallel.hpp", "parallel"},
     {"pool.hpp", "pool"},
+    {"pool_errors.hpp", "pool"},
+    {"pool_options.hpp", "pool"},
     {"process.hpp", "process"},
     {"progress.hpp", "progress"},
     {"queue.hpp", "channel"},
