@@ -1,6 +1,6 @@
 // OpenMP: its loop for the sum, and its best schedule for items whose times differ.
 #include <cstddef>
-#include <vector>
+#include <span>
 
 #include "parallel/workload.hpp"
 
@@ -10,7 +10,7 @@ class OpenMp {
  public:
   OpenMp(std::size_t workers, const bench::Placement&) : workers_(static_cast<int>(workers)) {}
 
-  double sum(const std::vector<double>& numbers) const {
+  double sum(std::span<const double> numbers) const {
     double sum = 0;
 #pragma omp parallel for num_threads(workers_) reduction(+ : sum)
     for (std::size_t i = 0; i < numbers.size(); ++i) sum += numbers[i];

@@ -3,7 +3,7 @@
 #include <functional>
 #include <multiprocessing/parallel.hpp>
 #include <ranges>
-#include <vector>
+#include <span>
 
 #include "parallel/workload.hpp"
 
@@ -16,7 +16,7 @@ class Children {
  public:
   Children(std::size_t workers, const bench::Placement&) : options_{.processes = static_cast<int>(workers)} {}
 
-  double sum(const std::vector<double>& numbers) const {
+  double sum(std::span<const double> numbers) const {
     return mp::parallel_reduce(numbers, 0.0, std::plus<>(), options_);
   }
   template <class F>

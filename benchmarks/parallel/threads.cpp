@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <numeric>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -13,7 +14,7 @@ class Threads {
  public:
   Threads(std::size_t workers, const bench::Placement&) : workers_(workers) {}
 
-  double sum(const std::vector<double>& numbers) const {
+  double sum(std::span<const double> numbers) const {
     std::vector<double> sums(workers_);
     share(numbers.size(), [&](std::size_t worker, std::size_t first, std::size_t end) {
       sums[worker] = std::accumulate(numbers.data() + first, numbers.data() + end, 0.0);
