@@ -49,6 +49,10 @@ class AsyncResult {
     return job_->error == nullptr;
   }
 
+  // True: it will never have a value; get() throws Cancelled, at the latest when the worker that ran it is dead.  False: it
+  // was finished.  Of a map_async all that is not done is cancelled.
+  bool cancel() const { return !ready() && pool::cancel(*core_, job_); }
+
   // Callbacks run on the pool's result thread, in no promised order; an exception that leaves one is reported on
   // stderr and goes no further.  One that is added after the result has come runs then.
   template <class Callback>

@@ -7,6 +7,8 @@
 //   std::vector<int> all = pool.map(test, numbers);          // results in order
 //   for (int r : pool.imap_unordered(test, numbers)) use(r); // as they finish
 //   later.get();
+//   auto r = pool.apply_async({.timeout = 5s, .retries = 2}, solve, problem);   // pool_options.hpp has all there is
+//   r.cancel();
 //                                                            // leaving scope waits for submitted work
 //
 // What runs: a function, a captureless lambda, or a serializable function object; arguments and results are anything
@@ -15,9 +17,13 @@
 //
 // Deaths: a worker that dies (a signal, exit(), the kernel's out-of-memory killer) fails only the task it was
 // running, with WorkerDied; tasks that waited behind it go to others; a new worker takes its place.  A task has
-// exactly one verdict, and runs at most once.  With chunks (map, imap) a task is a chunk.  When the supervisor of
-// the pool is killed, every pending and later call gets PoolBroken.  When this program ends, by any means, workers
-// and what they started end with it.
+// exactly one verdict, and runs once, unless retries are asked for.  Calls of a map that travel together (a chunk) share
+// one verdict.  Where workers die again and again and nothing gets done, the pool is broken; when its supervisor is
+// killed, too: every pending and later call gets PoolBroken.  When this program ends, by any means, workers and what
+// they started end with it.
+//
+// Ended by force: a task past its timeout (TaskTimeout), over the memory limit (MemoryLimitExceeded) or cancelled while
+// it runs (Cancelled) ends by the SIGKILL of its worker and of what that has started.
 //
 // Exceptions of a task: a standard exception arrives as its own type with a RemoteError nested in it
 // (std::rethrow_if_nested); anything else as RemoteError.
@@ -27,8 +33,8 @@
 // Fork: a pool belongs to the process that made it; a child that calls it gets std::logic_error.
 // Ownership: results (AsyncResult) may outlive the pool.  Leaving scope is close() + join(); by an exception, or after
 // terminate(), it is terminate().
-// Errors: OsError when processes cannot be started; std::invalid_argument for a call after close(); the exceptions
-// below.
+// Errors: OsError when processes cannot be started; std::invalid_argument for a call after close() and for options that
+// make no sense; of tasks, those in pool_errors.hpp.
 #pragma once
 
 #include <sys/types.h>
@@ -56,6 +62,7 @@
 #include "multiprocessing/detail/pool_jobs.hpp"
 #include "multiprocessing/pool_errors.hpp"
 #include "multiprocessing/pool_options.hpp"
+#include "multiprocessing/pool_stats.hpp"
 #include "multiprocessing/serialize.hpp"
 
 namespace multiprocessing {
@@ -93,6 +100,10 @@ class ImapRange {
 };
 
 namespace pool {
+
+// Throw std::invalid_argument for what is negative.
+[[nodiscard]] Policy policy_of(const TaskOptions& options);
+[[nodiscard]] Policy policy_of(const MapOptions& options);
 
 // The input of an imap: a reference to an lvalue, or the range itself.  (std::views::all would do it; clang 14 cannot
 // compile libstdc++ 12's.)
@@ -161,7 +172,7 @@ struct ImapSource {
       std::size_t task = 0;
       under_lock(*core, [&] { task = job->add(std::move(items)); });
       try {
-        submit_more(*core, job, task, 1);
+        submit_more(*core, job, {task, 1});
       } catch (...) {
         under_lock(*core, [&] { job->withdraw(); });
         throw;
@@ -218,39 +229,48 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   // --- one call ------------------------------------------------------------------------------------------------
-  // f(args...) in a worker; waits.
+  // f(args...) in a worker; waits, and returns what it returned.
   template <class F, class... Args>
-  auto apply(F&& f, Args&&... args) -> typename pool::Batch<F, Args...>::result {
-    auto job = make_apply(std::forward<F>(f), std::forward<Args>(args)...);
+  requires(!std::is_same_v<std::decay_t<F>, TaskOptions>) auto apply(F&& f, Args&&... args) {
+    return apply(TaskOptions{}, std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  template <class F, class... Args>
+  auto apply(const TaskOptions& options, F&& f, Args&&... args) {
+    auto job = make_apply(options, std::forward<F>(f), std::forward<Args>(args)...);
     pool::run(core(), job, 1);
     return take<typename pool::Batch<F, Args...>::result>(*job);
   }
+  // Returns an AsyncResult<what f returns> at once.
   template <class F, class... Args>
-  auto apply_async(F&& f, Args&&... args) -> AsyncResult<typename pool::Batch<F, Args...>::result> {
-    auto job = make_apply(std::forward<F>(f), std::forward<Args>(args)...);
-    pool::submit(core(), job, 0, 1);
-    return {core_, std::move(job)};
+  requires(!std::is_same_v<std::decay_t<F>, TaskOptions>) auto apply_async(F&& f, Args&&... args) {
+    return apply_async(TaskOptions{}, std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  template <class F, class... Args>
+  auto apply_async(const TaskOptions& options, F&& f, Args&&... args) {
+    auto job = make_apply(options, std::forward<F>(f), std::forward<Args>(args)...);
+    pool::submit(core(), job, {0, 1});
+    return AsyncResult<typename pool::Batch<F, Args...>::result>(core_, std::move(job));
   }
 
   // --- many calls, all results ---------------------------------------------------------------------------------
   // f(item) for each item of any input range; results in its order (void for a void f).  Waits for all, then throws
   // what the first failed item threw, if any.
   template <class F, std::ranges::input_range Range>
-  auto map(F&& f, Range&& items, MapOptions options = {}) {
+  auto map(F&& f, Range&& items, const MapOptions& options = {}) {
     return map_all<pool::Single>(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options);
   }
   // f(a, b, …) for each tuple (a, b, …).
   template <class F, std::ranges::input_range Range>
-  auto starmap(F&& f, Range&& tuples, MapOptions options = {}) {
+  auto starmap(F&& f, Range&& tuples, const MapOptions& options = {}) {
     return map_all<pool::Star>(std::forward<F>(f), std::forward<Range>(tuples), options);
   }
   // AsyncResult<std::vector<R>>, or AsyncResult<void>.  The items are copied first.
   template <class F, std::ranges::input_range Range>
-  auto map_async(F&& f, Range&& items, MapOptions options = {}) {
+  auto map_async(F&& f, Range&& items, const MapOptions& options = {}) {
     return map_later<pool::Single>(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options);
   }
   template <class F, std::ranges::input_range Range>
-  auto starmap_async(F&& f, Range&& tuples, MapOptions options = {}) {
+  auto starmap_async(F&& f, Range&& tuples, const MapOptions& options = {}) {
     return map_later<pool::Star>(std::forward<F>(f), std::forward<Range>(tuples), options);
   }
 
@@ -259,11 +279,11 @@ class Pool {
   // as long as the range.  A void function yields std::monostate.  The range may be iterated after close(), not after
   // join(): what is not read of the input by then is not done.
   template <class F, std::ranges::input_range Range>
-  auto imap(F&& f, Range&& items, MapOptions options = {}) {
+  auto imap(F&& f, Range&& items, const MapOptions& options = {}) {
     return imap_range(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options, true);
   }
   template <class F, std::ranges::input_range Range>
-  auto imap_unordered(F&& f, Range&& items, MapOptions options = {}) {
+  auto imap_unordered(F&& f, Range&& items, const MapOptions& options = {}) {
     return imap_range(std::forward<F>(f), pool::as_input(std::forward<Range>(items)), options, false);
   }
 
@@ -272,13 +292,22 @@ class Pool {
   void join();       // waits until all is done and the workers are gone.  REQUIRES: close() or terminate()
   void terminate();  // kills the workers; calls that have no result yet get Cancelled.  Idempotent
 
+  // --- while it runs -------------------------------------------------------------------------------------------
+  // Between 1 and 1024 workers from now on.  New ones come soon; those too many end when they have done their task.
+  void resize(int processes);
+  [[nodiscard]] int processes() const;
+  [[nodiscard]] PoolStats stats() const;
+
  private:
   pool::Core& core() const;
 
   template <class F, class... Args>
-  static auto make_apply(F&& f, Args&&... args) {
+  static auto make_apply(const TaskOptions& options, F&& f, Args&&... args) {
     static_assert(pool::Batch<F, Args...>::Call::check());
-    return std::make_shared<pool::ApplyJob<F, Args...>>(std::in_place, std::forward<F>(f), std::forward<Args>(args)...);
+    auto job =
+        std::make_shared<pool::ApplyJob<F, Args...>>(std::in_place, std::forward<F>(f), std::forward<Args>(args)...);
+    job->policy = pool::policy_of(options);
+    return job;
   }
 
   template <class Result, class Job>
@@ -287,23 +316,22 @@ class Pool {
     if constexpr (!std::is_void_v<Result>) return std::move(*job.value);
   }
 
-  [[nodiscard]] std::size_t chunk_for(std::size_t count, MapOptions options) const;
-
   template <class How, class Item, class F, class Items>
-  auto make_map(F&& f, Items items, std::size_t count, MapOptions options) {
+  auto make_map(F&& f, Items items, std::size_t count, const MapOptions& options) {
     static_assert(How::template batch<F, Item>::Call::check());
-    return std::make_shared<pool::MapJob<How, F, Items, Item>>(std::forward<F>(f), std::move(items), count,
-                                                               chunk_for(count, options));
+    auto job = std::make_shared<pool::MapJob<How, F, Items, Item>>(std::forward<F>(f), std::move(items), count);
+    job->policy = pool::policy_of(options);
+    return job;
   }
 
   template <class How, class F, class Range>
-  auto map_all(F&& f, Range&& items, MapOptions options) {
+  auto map_all(F&& f, Range&& items, const MapOptions& options) {
     using Item = std::ranges::range_value_t<Range>;
     using Result = typename How::template batch<F, Item>::result;
     using All =
         std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
     const auto wait_for = [this](auto job) {
-      pool::run(core(), job, job->tasks());
+      pool::run(core(), job, job->size());
       return take<All>(*job);
     };
     if constexpr (std::ranges::random_access_range<Range> && std::ranges::sized_range<Range>) {
@@ -319,7 +347,7 @@ class Pool {
   }
 
   template <class How, class F, class Range>
-  auto map_later(F&& f, Range&& items, MapOptions options) {
+  auto map_later(F&& f, Range&& items, const MapOptions& options) {
     using Item = std::ranges::range_value_t<Range>;
     using Result = typename How::template batch<F, Item>::result;
     using All =
@@ -327,7 +355,7 @@ class Pool {
     auto copy = collect(items);
     const std::size_t count = copy.size();
     auto job = make_map<How, Item>(std::forward<F>(f), std::move(copy), count, options);
-    pool::submit(core(), job, 0, job->tasks());
+    pool::submit(core(), job, {0, job->size()});
     return AsyncResult<All>(core_, std::move(job));
   }
 
@@ -341,10 +369,12 @@ class Pool {
   }
 
   template <class F, class Range>
-  auto imap_range(F&& f, Range&& items, MapOptions options, bool ordered) {
+  auto imap_range(F&& f, Range&& items, const MapOptions& options, bool ordered) {
     using Source = pool::ImapSource<pool::Single, F, Range>;
     static_assert(pool::Batch<F, typename Source::Item>::Call::check());
     auto job = std::make_shared<typename Source::Job>(std::forward<F>(f), ordered);
+    job->policy = pool::policy_of(options);
+    job->policy.chunk = 1;  // to the engine a chunk of imap is one call
     require_open(core());
     return ImapRange<typename Source::Value, Source>(
         std::make_unique<Source>(core_, pool::Input<Range>(std::forward<Range>(items)), std::move(job),

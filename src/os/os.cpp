@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -270,6 +271,44 @@ std::uint64_t start_ticks(pid_t pid, char* state) noexcept {
     if (field != nullptr) ++field;
   }
   return field != nullptr ? std::strtoull(field, nullptr, 10) : 0;
+}
+
+// proc(5): statm counts pages; resident, shared (with files and other processes' mappings), …, data and stack.
+struct Statm {
+  unsigned long long resident = 0;
+  unsigned long long shared = 0;
+  unsigned long long data = 0;
+};
+
+bool read_statm(pid_t pid, Statm& statm) noexcept {
+  char path[64];
+  char text[256];
+  std::snprintf(path, sizeof path, "/proc/%d/statm", static_cast<int>(pid));
+  return read_small_file(path, text, sizeof text) != 0 &&
+         std::sscanf(text, "%*s %llu %llu %*s %*s %llu", &statm.resident, &statm.shared, &statm.data) == 3;
+}
+
+std::uint64_t private_memory(pid_t pid) noexcept {
+  Statm statm;
+  return read_statm(pid, statm) && statm.resident > statm.shared ? (statm.resident - statm.shared) * page_bytes : 0;
+}
+
+// What RLIMIT_DATA counts is the `data` of statm: private writable mappings, touched or not.
+int limit_private_memory(std::uint64_t bytes) noexcept {
+  Statm statm;
+  if (!read_statm(::getpid(), statm)) return -ENOENT;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_DATA, &limit) != 0) return -errno;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, statm.data * page_bytes + bytes);
+  limit.rlim_max = limit.rlim_cur;
+  return result(::setrlimit(RLIMIT_DATA, &limit));
+}
+
+int set_affinity(int cpu) noexcept {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<unsigned>(cpu), &set);
+  return result(::sched_setaffinity(0, sizeof set, &set));
 }
 
 std::uint64_t boot_ticks_now() noexcept {

@@ -66,6 +66,11 @@ int set_parent_death_signal(int signal) noexcept;  // follows the *thread* that 
 int set_subreaper() noexcept;                      // orphans below this process become its children
 // Start time of a process in clock ticks since boot, its state letter in `state`; 0: no such process.
 std::uint64_t start_ticks(pid_t pid, char* state = nullptr) noexcept;
+// Bytes of anonymous memory that the process has, those still shared with a parent that forked it included; 0: gone.
+std::uint64_t private_memory(pid_t pid) noexcept;
+// Allocations of this process and what it starts fail once it has so many bytes more of private memory than now.
+int limit_private_memory(std::uint64_t bytes) noexcept;
+int set_affinity(int cpu) noexcept;       // the calling thread runs there only
 std::uint64_t boot_ticks_now() noexcept;  // the same clock, now
 int available_cpus() noexcept;            // affinity and cgroup quota, whichever is smaller; at least 1
 int machine_cpus() noexcept;              // the same without this process's affinity

@@ -20,16 +20,16 @@
 namespace multiprocessing::pool {
 
 template <class T>
-SharedArea<T>::SharedArea() {
+SharedArea<T>::SharedArea(std::size_t count) : count_(count) {
   void* area = nullptr;
-  if (const int error = os::map_shared_anonymous(sizeof(T), &area); error < 0) {
+  if (const int error = os::map_shared_anonymous(count * sizeof(T), &area); error < 0) {
     base::throw_os_error("map", "memory of a pool", -error);
   }
-  area_ = new (area) T;  // not T{}: that would write, and so make real, every page of the rings
+  area_ = static_cast<T*>(area);
 }
 template <class T>
 SharedArea<T>::~SharedArea() {
-  if (area_ != nullptr) os::unmap(area_, sizeof(T));
+  os::unmap(area_, count_ * sizeof(T));
 }
 
 // A thread that waits.  While there is one the result thread keeps out of the way.
@@ -48,15 +48,26 @@ class Core::Waiting {
   Core& core_;
 };
 
-std::shared_ptr<Core> Core::start(const Settings& settings) {
-  auto core = std::make_shared<Core>(settings);
+std::shared_ptr<Core> Core::start(PoolOptions options) {
+  auto core = std::make_shared<Core>(std::move(options));
   core->start_thread();
   return core;
 }
 
-Core::Core(const Settings& settings) : owner_(::getpid()), workers_(static_cast<std::size_t>(settings.processes)) {
+Core::Core(PoolOptions options)
+    : owner_(::getpid()),
+      mailboxes_(most_workers),
+      workers_(static_cast<std::size_t>(options.processes)),
+      wanted_(options.processes),
+      max_tasks_per_child_(options.max_tasks_per_child),
+      memory_is_limited_(options.memory_limit != 0),
+      restarts_(options.max_restarts, options.restart_window) {
   process_::register_exit_handler();  // a task that calls exit() must not run our static destructors
-  start_supervisor(settings);
+  new (&*control_) Control;           // not Control{}: that would write, and so make real, every page
+  control_->wanted.store(static_cast<std::uint32_t>(options.processes));
+  control_->shortest_ns.store(~std::uint64_t{0});
+  for (std::size_t place = 0; place < workers_.size(); ++place) new (&mailboxes_[place]) Mailbox;
+  start_supervisor(options);
   await_workers();
 }
 
@@ -75,7 +86,7 @@ void Core::start_thread() {
   thread_ = std::thread([self = shared_from_this()] { self->result_thread(); });
 }
 
-void Core::start_supervisor(const Settings& settings) {
+void Core::start_supervisor(PoolOptions& options) {
   int ends[2];
   if (const int error = os::message_socketpair(ends); error < 0) base::throw_os_error("socketpair", "pool", -error);
   bell_ = base::Fd(ends[0]);
@@ -83,13 +94,11 @@ void Core::start_supervisor(const Settings& settings) {
   const int host = os::pidfd_open(owner_);
   if (host < 0) base::throw_os_error("pidfd_open", "pool", -host);
   SupervisorPlan plan{.control = &*control_,
-                      .mailboxes = {},
+                      .mailboxes = &mailboxes_[0],
                       .bell = std::move(theirs),
                       .host = base::Fd(host),
                       .host_member = memory::self(),
-                      .initializer = settings.initializer,
-                      .first_worker_number = 1};
-  for (Worker& worker : workers_) plan.mailboxes.push_back(&*worker.mailbox);
+                      .options = std::move(options)};
   codec::learn_modules();  // before the fork: workers must not need the loader's lock
   process_::flush_standard_streams();
   memory::Forked forked = memory::fork_member();
@@ -145,21 +154,21 @@ void Core::require_usable() const {
   if (closed_) throw std::invalid_argument("the pool was closed: it takes no more calls");
 }
 
-void Core::submit(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
+void Core::submit(const std::shared_ptr<Job>& job, Calls calls) {
   {
     const std::lock_guard lock(mutex_);
     require_usable();
-    add(job, first, tasks);
+    add(job, calls);
   }
   if (waiters_.load() == 0) thread_events_.notify();
 }
 
-void Core::submit_more(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
+void Core::submit_more(const std::shared_ptr<Job>& job, Calls calls) {
   {
     const std::lock_guard lock(mutex_);
     if (broken_ != nullptr) std::rethrow_exception(broken_);
     if (ending_) throw std::invalid_argument("the pool has ended: what is left of the input is not done");
-    add(job, first, tasks);
+    add(job, calls);
   }
   if (waiters_.load() == 0) thread_events_.notify();
 }
@@ -169,9 +178,9 @@ void Core::require_open() {
   require_usable();
 }
 
-void Core::run(const std::shared_ptr<Job>& job, std::size_t tasks) {
+void Core::run(const std::shared_ptr<Job>& job, std::size_t calls) {
   const Waiting waiting(*this);  // before anything is submitted: this thread takes the results itself
-  submit(job, 0, tasks);
+  submit(job, {0, calls});
   wait_and_pump([&job] { return job->left.load(std::memory_order_acquire) == 0; }, Deadline::never());
 }
 
@@ -212,7 +221,7 @@ bool Core::wait_and_pump(const std::function<bool()>& ready, Deadline deadline) 
 void Core::when_complete(std::shared_ptr<Job> job, std::function<void()> callback) {
   const std::lock_guard lock(mutex_);
   if (job->left.load(std::memory_order_acquire) != 0) {
-    watched_.emplace(std::move(job), std::move(callback));
+    watched_jobs_.emplace(std::move(job), std::move(callback));
     return;
   }
   if (stop_thread_.load()) return;  // the pool has ended: there is nobody left to run it
@@ -290,19 +299,12 @@ void Core::break_pool(std::exception_ptr why) {
 
 // REQUIRES: mutex_ held.
 void Core::fail_all(const std::exception_ptr& why) {
-  std::vector<TaskName> names;
+  std::vector<Task> tasks = tasks_.take(nullptr);
   for (Worker& worker : workers_) {
-    for (Sent& sent : worker.sent) names.push_back(std::move(sent.name));
+    for (Sent& sent : worker.sent) tasks.push_back(std::move(sent.task));
     worker.sent.clear();
   }
-  for (TaskName& name : returned_) names.push_back(std::move(name));
-  returned_.clear();
-  for (const Batch& batch : queue_) {
-    for (std::size_t task = batch.next; task < batch.end; ++task) names.push_back({batch.job, task});
-  }
-  queue_.clear();
-  waiting_ = 0;
-  for (const TaskName& name : names) settle(name, why);
+  for (const Task& task : tasks) settle(task, why);
   control_->doorbell.notify();
 }
 
@@ -340,6 +342,13 @@ void Core::tell_to_end(Wish how) {
   ring_supervisor();
 }
 
+// REQUIRES: mutex_ held.
+void Core::tell_to_finish(std::size_t place) noexcept {
+  workers_[place].finishing = true;
+  mailboxes_[place].finish.store(1, std::memory_order_release);
+  mailboxes_[place].task_events.notify();
+}
+
 // Several threads may come here, and one that waits for `finish` may be overtaken by one that wants `terminate`.
 void Core::end_processes(Wish how) {
   {
@@ -347,10 +356,7 @@ void Core::end_processes(Wish how) {
     closed_ = true;
     ending_ = true;
     tell_to_end(broken_ != nullptr ? Wish::terminate : how);
-    for (Worker& worker : workers_) {
-      worker.mailbox->finish.store(1, std::memory_order_release);
-      worker.mailbox->task_events.notify();
-    }
+    for (std::size_t place = 0; place < workers_.size(); ++place) tell_to_finish(place);
   }
   {
     const std::lock_guard one(end_);
@@ -405,16 +411,12 @@ void require_owner(const Core& core) {
   throw std::logic_error("a pool belongs to the process that made it: make a pool in this process");
 }
 
-std::shared_ptr<Core> start(const Settings& settings) { return Core::start(settings); }
+std::shared_ptr<Core> start(PoolOptions options) { return Core::start(std::move(options)); }
 int processes(const Core& core) noexcept { return core.processes(); }
-void submit(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
-  core.submit(job, first, tasks);
-}
-void submit_more(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks) {
-  core.submit_more(job, first, tasks);
-}
+void submit(Core& core, const std::shared_ptr<Job>& job, Calls calls) { core.submit(job, calls); }
+void submit_more(Core& core, const std::shared_ptr<Job>& job, Calls calls) { core.submit_more(job, calls); }
 void require_open(Core& core) { core.require_open(); }
-void run(Core& core, const std::shared_ptr<Job>& job, std::size_t tasks) { core.run(job, tasks); }
+void run(Core& core, const std::shared_ptr<Job>& job, std::size_t calls) { core.run(job, calls); }
 bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline) {
   require_owner(core);
   return core.wait(ready, deadline);
@@ -427,8 +429,14 @@ void under_lock(Core& core, const std::function<void()>& f) {
   require_owner(core);
   core.under_lock(f);
 }
+bool cancel(Core& core, const std::shared_ptr<Job>& job) {
+  require_owner(core);
+  return core.cancel(job);
+}
 void close(Core& core) { core.close(); }
 void join(Core& core) { core.join(); }
 void terminate(Core& core) { core.terminate(); }
+void resize(Core& core, int processes) { core.resize(processes); }
+PoolStats stats(Core& core) { return core.stats(); }
 
 }  // namespace multiprocessing::pool

@@ -1,12 +1,13 @@
 // The engine of a pool, in the process that made it.
 //
-//   submit ─► queue_ ─► dispatch ─► mailbox ─► worker ─► mailbox ─► drain ─► Job::deliver / fail ─► callbacks_
+//   submit ─► tasks_ ─► dispatch ─► mailbox ─► worker ─► mailbox ─► drain ─► Job::deliver / fail ─► callbacks_
 //                ▲                                          │
-//                └── returned_: handed out but never begun ─┘ (a worker died, or sits on a long task)
+//                └──── handed out but never begun; retries ─┘ (a worker died, or sits on a long task)
 //
 // Invariants
-//   1. A task is in exactly one of: its job's part of queue_; returned_; one Worker::sent; decided.
-//   2. A task that a worker has begun (mailbox.hpp: `taken`) is never given to another: it gets a result or WorkerDied.
+//   1. A task is in exactly one of: tasks_; one Worker::sent; decided.
+//   2. A task that a worker has begun (mailbox.hpp: `taken`) is never given to another, unless its caller asked for
+//      retries: it gets a result or the error that names what became of it.
 //   3. mutex_ guards everything but what is marked; it is held while jobs encode and deliver, never while callbacks
 //      run or while anything waits.
 //   4. Whoever waits moves tasks and results (pump); the pool's own thread does when nobody waits.  So a result needs
@@ -15,6 +16,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <deque>
@@ -29,37 +31,51 @@
 #include "base/fd.hpp"
 #include "memory/family.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
+#include "multiprocessing/pool_options.hpp"
+#include "multiprocessing/pool_stats.hpp"
 #include "pool/control.hpp"
+#include "pool/histogram.hpp"
 #include "pool/mailbox.hpp"
+#include "pool/restarts.hpp"
+#include "pool/waiting_tasks.hpp"
 
 namespace multiprocessing::pool {
 
-// A shared anonymous mapping that is a T.
+// A shared anonymous mapping of `count` times T; pages appear when they are touched.
 template <class T>
 class SharedArea {
  public:
-  SharedArea();
+  explicit SharedArea(std::size_t count = 1);
   ~SharedArea();
-  SharedArea(SharedArea&& other) noexcept : area_(std::exchange(other.area_, nullptr)) {}
-  SharedArea& operator=(SharedArea&&) = delete;
+  SharedArea(const SharedArea&) = delete;
+  SharedArea& operator=(const SharedArea&) = delete;
   T* operator->() const noexcept { return area_; }
   T& operator*() const noexcept { return *area_; }
+  T& operator[](std::size_t i) const noexcept { return area_[i]; }
+  [[nodiscard]] std::size_t size() const noexcept { return count_; }
 
  private:
+  std::size_t count_;
   T* area_ = nullptr;
 };
 
+// What a call takes in a mailbox: the larger of its arguments and its result, lately.
+inline void note_size(Job& job, std::size_t bytes, std::size_t calls) noexcept {
+  const double each = static_cast<double>(bytes) / static_cast<double>(calls);
+  job.bytes_per_call = std::max(0.9 * job.bytes_per_call, each);
+}
+
 class Core : public std::enable_shared_from_this<Core> {
  public:
-  static std::shared_ptr<Core> start(const Settings& settings);
-  explicit Core(const Settings& settings);
+  static std::shared_ptr<Core> start(PoolOptions options);
+  explicit Core(PoolOptions options);
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  void submit(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
-  void submit_more(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
-  void run(const std::shared_ptr<Job>& job, std::size_t tasks);
+  void submit(const std::shared_ptr<Job>& job, Calls calls);
+  void submit_more(const std::shared_ptr<Job>& job, Calls calls);
+  void run(const std::shared_ptr<Job>& job, std::size_t calls);
   bool wait(const std::function<bool()>& ready, Deadline deadline);
   void when_complete(std::shared_ptr<Job> job, std::function<void()> callback);
   void under_lock(const std::function<void()>& f);
@@ -67,43 +83,42 @@ class Core : public std::enable_shared_from_this<Core> {
   void close();
   void join();
   void terminate();
+  bool cancel(const std::shared_ptr<Job>& job);
+  void resize(int processes);
+  [[nodiscard]] PoolStats stats();
 
-  [[nodiscard]] int processes() const noexcept { return static_cast<int>(workers_.size()); }
+  [[nodiscard]] int processes() const noexcept { return wanted_.load(std::memory_order_relaxed); }
   [[nodiscard]] pid_t owner() const noexcept { return owner_; }
   void abandon() noexcept;
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct TaskName {
-    std::shared_ptr<Job> job;
-    std::size_t task;
-  };
   struct Sent {  // what a worker has been given, oldest first
-    TaskName name;
+    Task task;
     std::uint64_t position;            // of the ring, where the worker will look for it
     std::vector<memory::Ref> handles;  // what the message names stays alive until the verdict
+    bool limited;                      // counted in Worker::watched
+    bool cancelled = false;            // it runs, and its worker is being killed for it
   };
   struct Worker {
-    SharedArea<Mailbox> mailbox;
     std::deque<Sent> sent;
+    std::uint32_t first_number = 0;  // of sent.front(), as mailbox.hpp numbers tasks
     std::uint64_t write_position = 0;
     std::uint64_t result_position = 0;
+    std::uint32_t watched = 0;
     bool running = false;
     bool ready = false;
     bool damaged = false;            // nothing in its mailbox is believed any more
+    bool finishing = false;          // told to end: gets nothing more
     Clock::time_point busy_since{};  // its last result, or the task that ended its idleness
     double ns_per_task = 0;          // moving average; 0: not known
-  };
-  struct Batch {
-    std::shared_ptr<Job> job;
-    std::size_t next;
-    std::size_t end;
+    std::size_t done = 0;            // by this process
   };
 
   class Waiting;  // a thread that moves tasks and results while it waits
 
   // core.cpp: life and death
-  void start_supervisor(const Settings& settings);
+  void start_supervisor(PoolOptions& options);
   void await_workers();
   void start_thread();
   bool wait_and_pump(const std::function<bool()>& ready, Deadline deadline);
@@ -113,48 +128,69 @@ class Core : public std::enable_shared_from_this<Core> {
   void run_callbacks(std::unique_lock<std::mutex>& lock);
   void end_processes(Wish how);
   void tell_to_end(Wish how);
+  void tell_to_finish(std::size_t place) noexcept;
   void join_thread();
   void reap_all() noexcept;
   void require_usable() const;
   void break_pool(std::exception_ptr why);
   void fail_all(const std::exception_ptr& why);
 
-  // dispatcher.cpp: tasks and results
-  void add(const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
-  bool pump();
-  bool drain(std::size_t place);
-  void decide(const Sent& sent, const Received& received);
-  void settle(const TaskName& name, std::exception_ptr error);
-  void finished_one(const std::shared_ptr<Job>& job);
-  bool look_after(std::size_t place);
-  void bury(std::size_t place);
-  void has_started() noexcept;
-  void take_back(std::size_t place);
+  // dispatcher.cpp: tasks go to workers
+  void add(const std::shared_ptr<Job>& job, Calls calls);
   void dispatch();
+  [[nodiscard]] bool may_be_given(const Worker& worker) const noexcept;
   std::size_t give(std::size_t place, std::size_t most);
   enum class Written { yes, failed, no_room };
-  Written write_next_task(Worker& worker);
-  void hand_over(Worker& worker, std::size_t count) noexcept;
+  Written write_next_task(std::size_t place);
+  void hand_over(std::size_t place, std::size_t count) noexcept;
   [[nodiscard]] std::size_t depth(const Worker& worker) const;
+  [[nodiscard]] std::size_t calls_for(const Task& waiting) const;
+  void limit(std::size_t place, std::uint32_t number, const Policy& policy) noexcept;
+  void watch(std::size_t place, std::uint32_t tasks) noexcept;
+  void take_back(std::size_t place);
+  void take_back_less_urgent(int priority);
   void rebalance();
+
+  // verdicts.cpp: results come back, workers come and go
+  bool pump();
+  bool drain(std::size_t place);
+  void pop_sent(Worker& worker);
+  void decide(Sent& sent, const Received& received);
+  bool try_again(Task& task);
+  void settle(const Task& task, std::exception_ptr error);
+  void finished(const Task& task);
+  bool look_after(std::size_t place);
+  void bury(std::size_t place);
+  [[nodiscard]] std::exception_ptr error_of_the_dead(const Sent& sent, const Place& place, Cause cause);
+  void count_death(Place& place, bool in_order);
+  void has_started() noexcept;
   void count_failed_start(const Place& place);
   [[nodiscard]] std::chrono::nanoseconds patience() const;
 
   const pid_t owner_;
   SharedArea<Control> control_;
-  std::vector<Worker> workers_;
+  SharedArea<Mailbox> mailboxes_;  // of places that may be used, one day
+  std::vector<Worker> workers_;    // of places that have been used
+  std::atomic<int> wanted_;        // places to be used; changed under mutex_
+  const std::size_t max_tasks_per_child_;
+  const bool memory_is_limited_;
   base::Fd bell_;  // of the supervisor
   base::Fd supervisor_;
   pid_t supervisor_pid_ = 0;
   memory::MemberId supervisor_member_ = 0;
 
   std::mutex mutex_;
-  std::deque<TaskName> returned_;
-  std::deque<Batch> queue_;
-  std::size_t undecided_ = 0;  // tasks submitted and without a verdict
-  std::size_t waiting_ = 0;    // of these, tasks that no worker has
-  std::unordered_multimap<std::shared_ptr<Job>, std::function<void()>> watched_;  // callbacks of jobs under way
-  std::deque<std::function<void()>> callbacks_;                                   // to be run
+  WaitingTasks tasks_;
+  bool priorities_differ_ = false;     // some job has had one of its own
+  bool limits_used_ = false;           // some job has had limits
+  bool shortest_has_changed_ = false;  // and the supervisor has not been told
+  std::uint32_t watched_tasks_ = 0;    // of all workers
+  std::size_t undecided_ = 0;          // calls submitted and without a verdict
+  PoolStats counts_;                   // since the start; what changes is filled in by stats()
+  Histogram task_times_;
+  Restarts restarts_;
+  std::unordered_multimap<std::shared_ptr<Job>, std::function<void()>> watched_jobs_;  // callbacks of jobs under way
+  std::deque<std::function<void()>> callbacks_;                                        // to be run
   codec::Encoder encoder_;
   std::size_t last_used_ = 0;
   Clock::time_point last_result_{};

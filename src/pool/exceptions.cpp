@@ -4,6 +4,8 @@
 //
 // The receiver throws the standard type with a RemoteError nested in it; what is not in the table arrives as the
 // RemoteError alone.
+#include "pool/exceptions.hpp"
+
 #include <cxxabi.h>
 #include <unistd.h>
 
@@ -136,6 +138,8 @@ const std::array known_types = {
     text_type<DaemonicChildError>(),
     text_type<TimeoutError>(),
     text_type<Cancelled>(),
+    text_type<TaskTimeout>(),
+    text_type<MemoryLimitExceeded>(),
     text_type<Error>(),
     text_type<std::runtime_error>(),
     plain_type<std::bad_array_new_length>(),
@@ -174,11 +178,24 @@ std::string type_text(const char* mangled) {
   return status == 0 ? name.get() : mangled;
 }
 
+constinit std::atomic<std::uint64_t> memory_limit_of_this_process{0};
+thread_local unsigned exceptions_encoded = 0;
+
 void encode_current_exception(codec::Encoder& out) {
+  ++exceptions_encoded;
   Portrait portrait;
   portrait.pid = ::getpid();
   try {
     throw;
+  } catch (const std::bad_alloc& e) {
+    const std::uint64_t limit = memory_limit_of_this_process.load();
+    if (limit == 0) {
+      describe(e, portrait);
+    } else {
+      describe(MemoryLimitExceeded("the task wanted more memory than the " + std::to_string(limit >> 20) +
+                                   " MiB that PoolOptions::memory_limit allows its worker"),
+               portrait);
+    }
   } catch (const RemoteError& e) {  // of a pool inside the task: what it says is what happened
     portrait.type_name = e.type_name();
     portrait.text = e.what();

@@ -274,6 +274,75 @@ TEST(PoolNested, APoolInATask) {
             90);
 }
 
+// A pool in a task of a pool, whose task sleeps for ever: the pids of all of them.
+Queue<int> pool_in_a_task(Pool& outer, AsyncResult<void>& running) {
+  Queue<int> pids;
+  running = outer.apply_async(
+      [](Queue<int> out) {
+        out.put(static_cast<int>(::getpid()));
+        Pool inner(2);
+        out.put(static_cast<int>(testing::supervisor(inner)));
+        inner.apply(
+            [](Queue<int> from_inside) {
+              from_inside.put(static_cast<int>(::getpid()));
+              testing::sleep_in_task(0);
+            },
+            out);
+      },
+      pids);
+  return pids;
+}
+
+void expect_gone(const Queue<int>& pids) {
+  while (const std::optional<int> pid = pids.try_get()) {
+    testing::eventually([&] { return ::kill(*pid, 0) != 0; });
+  }
+}
+
+TEST(PoolNested, AnInnerPoolEndsWithTheOuterTaskThatMadeIt) {
+  Watchdog dog{60s};
+  Pool outer(1);
+  auto running = outer.apply_async([] {});
+  const Queue<int> pids = pool_in_a_task(outer, running);
+  testing::eventually([&] { return pids.qsize() == 3; });
+  EXPECT_TRUE(running.cancel());
+  EXPECT_THROW(running.get(), Cancelled);
+  expect_gone(pids);
+  EXPECT_EQ(outer.apply(twice, 4), 8);
+}
+
+TEST(PoolNested, NothingIsLeftOfAnInnerPoolWhenTheOuterIsTerminated) {
+  Watchdog dog{60s};
+  Pool outer(1);
+  auto running = outer.apply_async([] {});
+  const Queue<int> pids = pool_in_a_task(outer, running);
+  testing::eventually([&] { return pids.qsize() == 3; });
+  outer.terminate();
+  expect_gone(pids);
+}
+
+TEST(PoolNested, NothingIsLeftOfAPoolInAProcessThatIsKilled) {
+  Watchdog dog{60s};
+  Queue<int> pids;
+  Process child(
+      [](Queue<int> out) {
+        Pool pool(2);
+        out.put(static_cast<int>(testing::supervisor(pool)));
+        pool.apply(
+            [](Queue<int> from_inside) {
+              from_inside.put(static_cast<int>(::getpid()));
+              testing::sleep_in_task(0);
+            },
+            out);
+      },
+      pids);
+  child.start();
+  testing::eventually([&] { return pids.qsize() == 2; });
+  child.kill();
+  child.join();
+  expect_gone(pids);
+}
+
 TEST(PoolNested, AProcessInATask) {
   Watchdog dog{60s};
   Pool pool(2);

@@ -3,11 +3,16 @@
 //
 //   tasks    ring, host → worker      a record is there for the worker once `ticket` counts it
 //   results  ring, worker → host      a record is there for the host once `result_tail` has passed it
-//   ticket   taken : 32 | given : 32  tasks the worker has begun, tasks it may begin; changed by compare-and-swap only
+//   ticket   taken : 32 | halted : 1 | given : 31   tasks the worker has begun, tasks it may begin, unless it is halted;
+//            changed by compare-and-swap only
 //
 //   host                                              worker
 //     write records;  given += n        (commit)        taken += 1, if taken < given      (commit: task k has begun)
 //     revoke: given = taken             (commit)        run; write result;  result_tail   (commit: task k is done)
+//     halt: halted, if taken == k + 1   (commit)
+//
+// Who means to end task k by force (its time is over, it was cancelled …) halts the worker first: that fails once the
+// worker has begun another task, and afterwards it can begin none.  So nobody but the guilty is killed.
 //
 //  the worker dies …            what the host finds             the host's verdict on task k
 //  before taken += 1             taken == k                      never begun: goes to another worker
@@ -26,6 +31,7 @@
 #include <cstring>
 #include <span>
 
+#include "os/os.hpp"
 #include "sync/event_count.hpp"
 
 namespace multiprocessing::pool {
@@ -44,19 +50,24 @@ enum Flags : std::uint32_t {
   by_handle = 1,  // payload: BlockName
   failed = 2,     // result: an exception instead of a result
   not_ready = 4,  // result: the initializer's exception; the worker ends
+  limited = 8,    // task: the supervisor wants to know when it began
+  threw = 16,     // result: an item of the task ended with an exception
 };
 struct BlockName {
   std::uint64_t id;
   std::uint64_t size;
 };
 
-struct Mailbox {
+struct alignas(os::page_bytes) Mailbox {
   // Lines are kept apart by who writes them.
   alignas(64) Word ticket;
-  alignas(64) sync::EventCount task_events;  // for a worker that sleeps
-  std::atomic<std::uint32_t> finish;         // no more tasks: end
-  std::atomic<std::uint32_t> low_water;      // unstarted tasks at which a sleeping host wants to be woken
+  alignas(64) sync::EventCount task_events;   // for a worker that sleeps
+  std::atomic<std::uint32_t> finish;          // no more tasks: end
+  std::atomic<std::uint32_t> low_water;       // unstarted tasks at which a sleeping host wants to be woken
+  std::atomic<std::uint32_t> stop_requested;  // by the supervisor: 1 + the task whose soft timeout has passed
   alignas(64) Word result_tail;
+  Word began;                        // a Began, while a task runs that is `limited`; else 0
+  Word leaving_ns;                   // when it had done its last task; 0: it works
   std::atomic<std::uint32_t> ready;  // the initializer has run
   alignas(64) Word result_head;
   sync::EventCount result_space;  // for a worker whose results found no room
@@ -64,15 +75,49 @@ struct Mailbox {
   std::byte results[ring_bytes];
 };
 
+// Tasks are numbered as they are given to a worker, from 0; numbers wrap.
+inline constexpr std::uint32_t number_mask = 0x7fffffffU;
+inline constexpr std::uint64_t halted_bit = std::uint64_t{1} << 31;
+inline constexpr std::size_t most_ahead = 512;  // tasks a worker has been given and not finished
+
 struct Ticket {
   std::uint32_t taken;
   std::uint32_t given;
+  bool halted;
   static Ticket of(std::uint64_t word) noexcept {
-    return {static_cast<std::uint32_t>(word >> 32), static_cast<std::uint32_t>(word)};
+    return {static_cast<std::uint32_t>(word >> 32) & number_mask, static_cast<std::uint32_t>(word) & number_mask,
+            (word & halted_bit) != 0};
   }
-  [[nodiscard]] std::uint64_t word() const noexcept { return std::uint64_t{taken} << 32 | given; }
-  [[nodiscard]] std::uint32_t unstarted() const noexcept { return given - taken; }
+  [[nodiscard]] std::uint64_t word() const noexcept {
+    return std::uint64_t{taken & number_mask} << 32 | (halted ? halted_bit : 0) | (given & number_mask);
+  }
+  [[nodiscard]] std::uint32_t unstarted() const noexcept { return (given - taken) & number_mask; }
+  [[nodiscard]] std::uint32_t running() const noexcept { return (taken - 1) & number_mask; }
 };
+
+// Which task (the low bits of its number) began when (µs of the steady clock): in one word, so that they belong together.
+struct Began {
+  static constexpr int time_bits = 48;  // 8 years
+  std::uint16_t task;
+  std::uint64_t us;
+  static Began of(std::uint64_t word) noexcept {
+    return {static_cast<std::uint16_t>(word >> time_bits), word & ((std::uint64_t{1} << time_bits) - 1)};
+  }
+  [[nodiscard]] std::uint64_t word() const noexcept {
+    return std::uint64_t{task} << time_bits | (us & ((std::uint64_t{1} << time_bits) - 1));
+  }
+};
+
+// From now on the worker begins nothing.  False: `task` is not the last that it has begun.
+inline bool halt(Mailbox& mailbox, std::uint32_t task) noexcept {
+  std::uint64_t word = mailbox.ticket.load(std::memory_order_acquire);
+  for (;;) {
+    Ticket ticket = Ticket::of(word);
+    if (ticket.running() != task) return false;
+    ticket.halted = true;
+    if (mailbox.ticket.compare_exchange_weak(word, ticket.word(), std::memory_order_acq_rel)) return true;
+  }
+}
 
 inline constexpr std::uint64_t record_bytes(std::size_t payload) { return sizeof(Record) + (payload + 7) / 8 * 8; }
 

@@ -11,11 +11,14 @@
 namespace multiprocessing {
 
 Pool::Pool(PoolOptions options) : exceptions_before_(std::uncaught_exceptions()) {
-  if (options.processes < 0 || options.processes > 1024) {
+  if (options.processes < 0 || static_cast<std::size_t>(options.processes) > pool::most_workers) {
     throw std::invalid_argument("Pool: the number of processes is between 1 and 1024, or 0 for one per core");
   }
+  if (options.grace.count() < 0 || options.restart_window.count() < 0) {
+    throw std::invalid_argument("Pool: a time in PoolOptions is negative");
+  }
   if (options.processes == 0) options.processes = cpu_count();
-  core_ = pool::start({.processes = options.processes, .initializer = std::move(options.initializer)});
+  core_ = pool::start(std::move(options));
 }
 
 Pool::~Pool() {
@@ -52,15 +55,38 @@ pool::Core& Pool::core() const {
   return *core_;
 }
 
-// As Python: four chunks per worker, so that one slow chunk does not leave the others idle for long.
-std::size_t Pool::chunk_for(std::size_t count, MapOptions options) const {
-  if (options.chunksize != 0) return std::min(options.chunksize, std::max<std::size_t>(1, count));
-  const auto share = static_cast<std::size_t>(core().processes()) * 4;
-  return std::max<std::size_t>(1, (count + share - 1) / share);
-}
-
 void Pool::close() { core().close(); }
 void Pool::join() { core().join(); }
 void Pool::terminate() { core().terminate(); }
+void Pool::resize(int processes) { core().resize(processes); }
+int Pool::processes() const { return core().processes(); }
+PoolStats Pool::stats() const { return core().stats(); }
+
+namespace pool {
+namespace {
+
+template <class Options>
+Policy checked(const Options& options) {
+  if (options.timeout.count() < 0 || options.soft_timeout.count() < 0 || options.retries < 0) {
+    throw std::invalid_argument("Pool: a timeout or the number of retries is negative");
+  }
+  return {.timeout = options.timeout,
+          .soft_timeout = options.soft_timeout,
+          .retries = options.retries,
+          .retry_exceptions = options.retry_exceptions,
+          .priority = options.priority};
+}
+
+}  // namespace
+
+Policy policy_of(const TaskOptions& options) { return checked(options); }
+Policy policy_of(const MapOptions& options) {
+  Policy policy = checked(options);
+  const bool each_alone = options.timeout.count() != 0 || options.soft_timeout.count() != 0 || options.retries != 0;
+  policy.chunk = options.chunksize != 0 || !each_alone ? options.chunksize : 1;
+  return policy;
+}
+
+}  // namespace pool
 
 }  // namespace multiprocessing

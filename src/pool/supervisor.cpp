@@ -11,6 +11,7 @@
 
 #include "multiprocessing/errors.hpp"
 #include "os/os.hpp"
+#include "pool/watch.hpp"
 #include "pool/worker.hpp"
 #include "process/bootstrap.hpp"
 #include "process/child.hpp"
@@ -36,7 +37,8 @@ void reset_signals() {
 
 class Supervisor {
  public:
-  explicit Supervisor(SupervisorPlan& plan) : plan_(plan), workers_(plan.mailboxes.size()), supervisor_(::getpid()) {}
+  explicit Supervisor(SupervisorPlan& plan)
+      : plan_(plan), watch_(*plan.control, plan.mailboxes, plan.options), supervisor_(::getpid()) {}
 
   [[noreturn]] void run() {
     for (;;) {
@@ -57,8 +59,7 @@ class Supervisor {
     polled_.push_back({plan_.bell.get(), POLLIN, 0});  // -1: not looked at
     polled_.push_back({plan_.host.get(), POLLIN, 0});
     for (const Worker& worker : workers_) polled_.push_back({worker.pidfd.get(), POLLIN, 0});
-    const auto deadline = plan_.bell ? os::Deadline::never() : os::Deadline::after(sync::EventCount::look_again);
-    if (os::poll(polled_, deadline) < 0) return;
+    if (os::poll(polled_, next_look()) < 0) return;
     if (polled_[1].revents != 0) terminate();
     if (polled_[0].revents != 0) hear_bell();
     for (std::uint32_t place = 0; place < workers_.size(); ++place) {
@@ -78,28 +79,48 @@ class Supervisor {
     const Wish wish = plan_.control->wish.load(std::memory_order_acquire);
     if (wish == Wish::terminate) terminate();
     if (wish == Wish::finish) finishing_ = true;
+    const std::uint32_t wanted = plan_.control->wanted.load(std::memory_order_acquire);
+    if (wanted > workers_.size()) workers_.resize(wanted);
+    shrunk_ = wanted < workers_.size();
+    const std::uint64_t now = Watch::now();
+    watch_.begin();
     for (std::uint32_t place = 0; place < workers_.size(); ++place) {
       const Place& shared = plan_.control->places[place];
       const PlaceState state = shared.state.load(std::memory_order_acquire);
-      if (state == PlaceState::vacant && !finishing_) refill(place);
-      if (state == PlaceState::running && shared.damaged.load(std::memory_order_relaxed) != 0 &&
-          workers_[place].pidfd) {
+      if (state == PlaceState::vacant && place < wanted && !finishing_) refill(place, now);
+      if (state == PlaceState::running && workers_[place].pidfd && watch_.look(place, workers_[place].pid, now)) {
         os::pidfd_signal(workers_[place].pidfd.get(), SIGKILL);
       }
     }
   }
 
-  void refill(std::uint32_t index) {
+  // When to look although nothing happens.  Whoever gives a watched task rings only if we do not watch.
+  os::Deadline next_look() {
+    plan_.control->watching.store(1);
+    if (!watch_.anything_watched(workers_.size())) {
+      plan_.control->watching.store(0);
+      if (watch_.anything_watched(workers_.size())) return os::Deadline::passed();
+    }
+    const bool some_may_leave = finishing_ || shrunk_ || plan_.options.max_tasks_per_child != 0;
+    return plan_.bell && !some_may_leave ? watch_.next() : watch_.next().at_most(sync::EventCount::look_again);
+  }
+
+  void refill(std::uint32_t index, std::uint64_t now) {
     Place& place = plan_.control->places[index];
+    if (const std::uint64_t not_before = place.not_before_ns.load(); now < not_before) {
+      return watch_.look_again_at(not_before);
+    }
     try {
-      const std::string number = std::to_string(plan_.first_worker_number++);
-      process_::Child record("ForkPoolWorker-" + number, number, false);
+      const std::string number = std::to_string(++workers_made_);
+      const std::string& name = plan_.options.name;
+      process_::Child record((name.empty() ? "ForkPoolWorker" : name) + "-" + number, number, false);
       process_::ChildPlan child(record);
       memory::Forked forked = memory::fork_member(plan_.host_member);
       if (forked.pid == 0) be_worker(index, child);
       MULTIPROCESSING_STEP("pool.supervisor.forked");
       workers_[index].pid = forked.pid;
       workers_[index].pidfd = std::move(forked.pidfd);
+      watch_.has_started(index, forked.pid);
       place.pid.store(forked.pid, std::memory_order_relaxed);
       place.member.store(forked.member, std::memory_order_relaxed);
       place.state.store(PlaceState::running, std::memory_order_release);
@@ -122,12 +143,15 @@ class Supervisor {
     plan_.bell.reset();
     plan_.host.reset();
     for (Worker& worker : workers_) worker.pidfd.reset();
-    for (std::size_t other = 0; other < plan_.mailboxes.size(); ++other) {
-      if (other != index) os::unmap(plan_.mailboxes[other], sizeof(Mailbox));
-    }
+    Mailbox* const mailbox = plan_.mailboxes + index;
+    if (index != 0) os::unmap(plan_.mailboxes, index * sizeof(Mailbox));
+    os::unmap(mailbox + 1, (most_workers - index - 1) * sizeof(Mailbox));
     os::unmap(plan_.control->host_part(), host_part_bytes);
+    const std::vector<int>& cpus = plan_.options.cpus;
+    if (!cpus.empty()) os::set_affinity(cpus[index % cpus.size()]);
+    if (plan_.options.memory_limit != 0) os::limit_private_memory(plan_.options.memory_limit);
     process_::enter_child(child);
-    process_::leave_child(work(*plan_.mailboxes[index], *plan_.control, plan_.initializer));
+    process_::leave_child(work(*mailbox, plan_.control->doorbell, plan_.options));
   }
 
   // The worker has ended: everything it started ends with it.
@@ -205,9 +229,12 @@ class Supervisor {
   }
 
   SupervisorPlan& plan_;
+  Watch watch_;
   std::vector<Worker> workers_;
   const pid_t supervisor_;
+  unsigned workers_made_ = 0;
   bool finishing_ = false;
+  bool shrunk_ = false;  // workers beyond those wanted may still be at work
   std::vector<pollfd> polled_;
 };
 

@@ -5,7 +5,10 @@
 //
 //   event                       action
 //   place is vacant             fork a worker there               → running, or failed
-//   place is damaged            SIGKILL its worker
+//   place has a doom            SIGKILL its worker
+//   a task runs past a limit,   tell it; or halt its worker, doom, SIGKILL (watch.hpp)
+//     or a worker has too much
+//     memory
 //   wish: finish                no refills any more; ends with the last worker
 //   wish: terminate, or the     SIGKILL all workers and what they started; end
 //     host has ended
@@ -17,11 +20,9 @@
 //  a worker                its place turns `dead`; the host decides
 #pragma once
 
-#include <functional>
-#include <vector>
-
 #include "base/fd.hpp"
 #include "memory/family.hpp"
+#include "multiprocessing/pool_options.hpp"
 #include "pool/control.hpp"
 #include "pool/mailbox.hpp"
 
@@ -29,12 +30,11 @@ namespace multiprocessing::pool {
 
 struct SupervisorPlan {
   Control* control;
-  std::vector<Mailbox*> mailboxes;
+  Mailbox* mailboxes;            // of most_workers places
   base::Fd bell;                 // our end of the socket pair: a message, look at control
   base::Fd host;                 // pidfd
   memory::MemberId host_member;  // guardian of the workers
-  std::function<void()> initializer;
-  unsigned first_worker_number;  // of names: ForkPoolWorker-N
+  PoolOptions options;
 };
 
 // Never returns.

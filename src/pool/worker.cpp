@@ -2,6 +2,8 @@
 
 #include <cxxabi.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <deque>
 #include <utility>
@@ -10,19 +12,34 @@
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/callable.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
+#include "multiprocessing/this_task.hpp"
 #include "os/faults.hpp"
 #include "pool/block.hpp"
+#include "pool/exceptions.hpp"
+#include "process/bootstrap.hpp"
+#include "process/identity.hpp"
 
 namespace multiprocessing::pool {
 namespace {
 
+// For stop_requested(): this worker's word in its mailbox, and what it says when the running task is meant.
+constinit std::atomic<const std::atomic<std::uint32_t>*> stop_word{nullptr};
+constexpr std::uint32_t nobody = ~std::uint32_t{0};
+constinit std::atomic<std::uint32_t> stop_value{nobody};
+
+std::uint64_t now_ns() {
+  return static_cast<std::uint64_t>(
+      std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
 class Worker {
  public:
-  Worker(Mailbox& mailbox, Control& control) : mailbox_(mailbox), control_(control) {}
+  Worker(Mailbox& mailbox, sync::EventCount& doorbell, const PoolOptions& options)
+      : mailbox_(mailbox), doorbell_(doorbell), options_(options) {}
 
-  bool initialize(const std::function<void()>& initializer) {
+  bool initialize() {
     try {
-      if (initializer) initializer();
+      if (options_.initializer) options_.initializer();
     } catch (abi::__forced_unwind&) {
       throw;
     } catch (...) {
@@ -32,18 +49,34 @@ class Worker {
       return false;
     }
     mailbox_.ready.store(1, std::memory_order_release);
-    control_.doorbell.notify();
+    doorbell_.notify();
     return true;
   }
 
-  // False: told to finish, and nothing is left.
+  // False: told to finish and nothing is left, or it has run as many as it may.
   bool run_next() {
+    if (options_.max_tasks_per_child != 0 && done_ == options_.max_tasks_per_child) return false;
     if (!begin_task()) return false;
     MULTIPROCESSING_STEP("pool.worker.begun");
     const std::uint32_t flags = run_task();
     MULTIPROCESSING_STEP("pool.worker.ran");
     send(flags);
+    ++done_;
     return true;
+  }
+
+  // From here on its place is as good as empty: what it has not begun goes to others when it has ended.
+  int leave() {
+    mailbox_.leaving_ns.store(now_ns(), std::memory_order_release);
+    try {
+      if (options_.finalizer) options_.finalizer();
+      return 0;
+    } catch (abi::__forced_unwind&) {
+      throw;
+    } catch (...) {
+      process_::print_uncaught(process_::identity().name);
+      return 1;
+    }
   }
 
  private:
@@ -65,8 +98,9 @@ class Worker {
     std::uint64_t word = mailbox_.ticket.load(std::memory_order_acquire);  // sync(task): pairs with Core::hand_over
     for (;;) {
       Ticket ticket = Ticket::of(word);
-      if (ticket.unstarted() == 0) return false;
+      if (ticket.unstarted() == 0 || ticket.halted) return false;
       ++ticket.taken;
+      number_ = ticket.running();
       if (mailbox_.ticket.compare_exchange_weak(word, ticket.word(), std::memory_order_acq_rel)) return true;
     }
   }
@@ -74,10 +108,25 @@ class Worker {
   // Runs the task at the read position; its result, or exception, is in result_.
   std::uint32_t run_task() {
     result_.clear();
+    exceptions_encoded = 0;
+    const std::uint32_t flags = run_and_encode();
+    if (mailbox_.began.load(std::memory_order_relaxed) != 0) {
+      mailbox_.began.store(0, std::memory_order_release);
+      stop_value.store(nobody, std::memory_order_relaxed);
+    }
+    return flags | (exceptions_encoded != 0 ? std::uint32_t{threw} : 0);
+  }
+
+  std::uint32_t run_and_encode() {
     try {
       Received task;
       if (!read_record(mailbox_.tasks, task_position_, task)) throw Error("the pool's mailbox is damaged");
       task_position_ = task.next;
+      if ((task.flags & limited) != 0) {
+        stop_value.store(number_ + 1, std::memory_order_relaxed);
+        const Began began{static_cast<std::uint16_t>(number_), now_ns() / 1000};
+        mailbox_.began.store(began.word(), std::memory_order_release);
+      }
       const Block block(task);  // keeps what the payload lies in
       codec::Decoder in(block.bytes());
       const auto run =
@@ -116,7 +165,7 @@ class Worker {
       return end - mailbox_.result_head.load(std::memory_order_acquire) <= ring_bytes;
     };
     if (!has_room()) {
-      control_.doorbell.notify();  // the host may be asleep: it was not told of every result
+      doorbell_.notify();  // the host may be asleep: it was not told of every result
       mailbox_.result_space.wait_until(has_room, sync::Deadline::never());
     }
     tail_ = write_record(mailbox_.results, tail_, flags, payload);
@@ -129,7 +178,7 @@ class Worker {
     }
     const Ticket ticket = Ticket::of(mailbox_.ticket.load(std::memory_order_relaxed));
     if (ticket.unstarted() <= mailbox_.low_water.load(std::memory_order_relaxed) || flags != 0) {
-      control_.doorbell.notify();
+      doorbell_.notify();
     }
     result_.clear();
     if (large) result_ = codec::Encoder();  // gives its memory back
@@ -147,8 +196,11 @@ class Worker {
   };
 
   Mailbox& mailbox_;
-  Control& control_;
+  sync::EventCount& doorbell_;
+  const PoolOptions& options_;
   codec::Encoder result_;
+  std::uint32_t number_ = 0;  // of the task that was begun last
+  std::size_t done_ = 0;
   std::uint64_t task_position_ = 0;
   std::uint64_t tail_ = 0;
   std::deque<Sent> sent_;
@@ -156,13 +208,24 @@ class Worker {
 
 }  // namespace
 
-int work(Mailbox& mailbox, Control& control, const std::function<void()>& initializer) {
+int work(Mailbox& mailbox, sync::EventCount& doorbell, const PoolOptions& options) {
+  stop_word.store(&mailbox.stop_requested);
+  memory_limit_of_this_process.store(options.memory_limit);
   // Never destroyed: what its last results name is held until the host, having seen them, reaps this process.
-  Worker& worker = *new Worker(mailbox, control);
-  if (!worker.initialize(initializer)) return 1;
+  Worker& worker = *new Worker(mailbox, doorbell, options);
+  if (!worker.initialize()) return 1;
   while (worker.run_next()) {
   }
-  return 0;
+  return worker.leave();
 }
 
 }  // namespace multiprocessing::pool
+
+namespace multiprocessing {
+
+bool stop_requested() noexcept {
+  const auto* const word = pool::stop_word.load(std::memory_order_relaxed);
+  return word != nullptr && word->load(std::memory_order_acquire) == pool::stop_value.load(std::memory_order_relaxed);
+}
+
+}  // namespace multiprocessing

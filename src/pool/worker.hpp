@@ -1,14 +1,13 @@
 // The worker: takes tasks from its mailbox and runs them, one after another, until it is told to finish.
 #pragma once
 
-#include <functional>
-
-#include "pool/control.hpp"
+#include "multiprocessing/pool_options.hpp"
 #include "pool/mailbox.hpp"
 
 namespace multiprocessing::pool {
 
-// Returns the exit code: 0 when told to finish, 1 when the initializer threw.
-int work(Mailbox& mailbox, Control& control, const std::function<void()>& initializer);
+// Returns the exit code: 0 when it ends in order, 1 when the initializer (or the finalizer) threw.  `doorbell`: the
+// host's.
+int work(Mailbox& mailbox, sync::EventCount& doorbell, const PoolOptions& options);
 
 }  // namespace multiprocessing::pool

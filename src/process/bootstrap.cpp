@@ -43,16 +43,6 @@ void unblock_polite_signals() {
   pthread_sigmask(SIG_UNBLOCK, &polite, nullptr);
 }
 
-void print_uncaught(const std::string& name) noexcept {
-  try {
-    const std::string text = "Process " + name + " (" + std::to_string(::getpid()) + "): uncaught exception " +
-                             describe_current_exception() + "\n";
-    std::fputs(text.c_str(), stderr);
-  } catch (...) {
-    std::fputs("multiprocessing: uncaught exception, and no memory to say which\n", stderr);
-  }
-}
-
 // The exit code of the target.  Not looked at by the undefined-behaviour sanitizer: to the handler of a forced unwind
 // the runtime gives no object, and the sanitizer takes that for a reference to null.
 __attribute__((no_sanitize("undefined"))) int run_target(Process& process) {
@@ -81,6 +71,16 @@ void flush(std::basic_ostream<Char>& stream) noexcept {
 }
 
 }  // namespace
+
+void print_uncaught(const std::string& name) noexcept {
+  try {
+    const std::string text = "Process " + name + " (" + std::to_string(::getpid()) + "): uncaught exception " +
+                             describe_current_exception() + "\n";
+    std::fputs(text.c_str(), stderr);
+  } catch (...) {
+    std::fputs("multiprocessing: uncaught exception, and no memory to say which\n", stderr);
+  }
+}
 
 ChildPlan::ChildPlan(const Child& child)
     : identity(std::make_unique<Identity>()),

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <string>
 
 #include "process/child.hpp"
 #include "process/identity.hpp"
@@ -39,6 +40,9 @@ void enter_child(ChildPlan& plan);
 // Ends a child: waits for its own children, writes out what the standard streams hold, and is gone without any of the
 // exit handlers and static destructors that it inherited.
 [[noreturn]] void leave_child(int status);
+
+// From within a handler: to stderr, with the name of the process.
+void print_uncaught(const std::string& name) noexcept;
 
 // The whole of it.
 [[noreturn]] void run_child(ChildPlan& plan, Child& record, Process& process);

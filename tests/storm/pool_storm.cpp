@@ -3,7 +3,7 @@
 //
 // Invariants: each task has one verdict, its right result or WorkerDied; there are no more WorkerDied than workers
 // killed; no task runs twice, one with a result has run once; only after its supervisor was killed does a pool
-// give PoolBroken; after the end there is no process left.
+// give PoolBroken; after the end there is no process left.  In the storm of retries each task has its result.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -73,8 +73,11 @@ std::vector<pid_t> children_of(pid_t pid) {
 // Kills and stops the workers of one pool, from a thread, until it is destroyed.
 class Killer {
  public:
-  Killer(pid_t supervisor, std::uint64_t seed, std::uint64_t most)
-      : supervisor_(supervisor), random_(seed), most_(most), thread_([this] { run(); }) {}
+  // `tasks_per_kill`: waits with each kill until so many tasks are counted by did().
+  Killer(pid_t supervisor, std::uint64_t seed, std::uint64_t most, std::uint64_t tasks_per_kill = 0)
+      : supervisor_(supervisor), random_(seed), most_(most), tasks_per_kill_(tasks_per_kill), thread_([this] {
+          run();
+        }) {}
   ~Killer() {
     over_ = true;
     thread_.join();
@@ -85,6 +88,7 @@ class Killer {
   [[nodiscard]] std::uint64_t kills() const { return kills_; }
   [[nodiscard]] bool is_done() const { return kills_ >= most_; }
   [[nodiscard]] bool supervisor_killed() const { return supervisor_killed_; }
+  void did(std::uint64_t tasks) { tasks_ += tasks; }
   void kill_supervisor() {
     supervisor_killed_ = true;
     ::kill(supervisor_, SIGKILL);
@@ -95,7 +99,7 @@ class Killer {
     while (!over_ && !is_done()) {
       std::this_thread::sleep_for(std::chrono::microseconds(random_.below(random_.one_in(8) ? 20'000 : 2'000)));
       const std::vector<pid_t> crew = children_of(supervisor_);
-      if (crew.empty()) continue;
+      if (crew.empty() || tasks_ < kills_ * tasks_per_kill_) continue;
       const pid_t victim = crew[random_.below(crew.size())];
       const base::Fd pidfd(os::pidfd_open(victim));
       // The descriptor first and a second look after it: the pid may have gone to a stranger meanwhile.
@@ -115,6 +119,8 @@ class Killer {
   const pid_t supervisor_;
   Random random_;
   const std::uint64_t most_;
+  const std::uint64_t tasks_per_kill_;
+  std::atomic<std::uint64_t> tasks_{0};
   std::atomic<std::uint64_t> kills_{0};
   std::atomic<bool> supervisor_killed_{false};
   std::atomic<bool> over_{false};
@@ -249,16 +255,21 @@ class Customer {
   std::uint64_t next_ = 0;
 };
 
+// The supervisor of a pool that was made when `before` were the children of this process; 0: not to be found.
+pid_t supervisor_since(const std::vector<pid_t>& before) {
+  for (const pid_t child : children_of(::getpid())) {
+    if (std::ranges::count(before, child) == 0) return child;
+  }
+  return 0;
+}
+
 // One pool from its first task to its end.
 void round(Random& random, Report& report, std::uint64_t kills, Clock::time_point end) {
   const testing::Shared<Board> fresh;
   board = &*fresh;
   const std::vector<pid_t> before = children_of(::getpid());
   Pool pool(workers);
-  pid_t supervisor = 0;
-  for (const pid_t child : children_of(::getpid())) {
-    if (std::ranges::count(before, child) == 0) supervisor = child;
-  }
+  const pid_t supervisor = supervisor_since(before);
   if (supervisor == 0) return report.violation("cannot find the supervisor of the pool");
 
   Killer killer(supervisor, random.next(), kills);
@@ -279,18 +290,86 @@ void round(Random& random, Report& report, std::uint64_t kills, Clock::time_poin
   pool.join();
 }
 
+std::uint64_t short_task(std::uint64_t task) {
+  Random random(task);
+  const auto end = Clock::now() + std::chrono::microseconds(random.one_in(8) ? random.below(200) : 0);
+  while (Clock::now() < end) {
+  }
+  return random.next();
+}
+
+// Tasks that are tried again until they succeed: each has its result, whoever dies.
+void do_some(Pool& pool, Random& random, Report& report, std::vector<std::uint64_t>& tasks) {
+  constexpr int enough = 1'000;
+  const std::size_t chunk = random.one_in(2) ? 1 : 1 + random.below(30);
+  std::vector<std::uint64_t> results;
+  switch (random.below(3)) {
+    case 0: {
+      std::vector<AsyncResult<std::uint64_t>> calls;
+      for (const std::uint64_t task : tasks) calls.push_back(pool.apply_async({.retries = enough}, short_task, task));
+      for (const auto& call : calls) results.push_back(call.get());
+      break;
+    }
+    case 1:
+      results = pool.map(short_task, tasks, {.chunksize = chunk, .retries = enough});
+      break;
+    default:
+      for (const std::uint64_t result : pool.imap(short_task, tasks, {.chunksize = chunk, .retries = enough})) {
+        results.push_back(result);
+      }
+  }
+  if (results.size() != tasks.size()) return report.violation("tasks and results are not as many");
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (results[i] != short_task(tasks[i])) report.violation("a wrong result of task " + std::to_string(tasks[i]));
+  }
+  report.operations += tasks.size();
+}
+
 void hang(int /*signal*/) {
   constexpr char text[] = "HANG: nothing done by the pool for 120 s\n";
   if (::write(STDERR_FILENO, text, sizeof text - 1) > 0) ::abort();
 }
 
-}  // namespace
-
-void pool_storm(const Settings& settings, Report& report) {
-  os::set_subreaper();
+void watch_for_hangs() {
   struct sigaction action {};
   action.sa_handler = hang;
   ::sigaction(SIGALRM, &action, nullptr);
+}
+
+}  // namespace
+
+void retries_storm(const Settings& settings, Report& report) {
+  os::set_subreaper();
+  watch_for_hangs();
+  const auto end = Clock::now() + std::chrono::seconds(settings.seconds);
+  Random random(settings.seed);
+  const std::vector<pid_t> before = children_of(::getpid());
+  Pool pool({.processes = workers, .max_restarts = ~std::size_t{0}});
+  const pid_t supervisor = supervisor_since(before);
+  if (supervisor == 0) return report.violation("cannot find the supervisor of the pool");
+  Killer killer(supervisor, random.next(), static_cast<std::uint64_t>(settings.kills), 50);
+  std::uint64_t next = 0;
+  try {
+    while (!killer.is_done() && Clock::now() < end) {
+      ::alarm(120);
+      std::vector<std::uint64_t> tasks(1 + random.below(2'000));
+      for (std::uint64_t& task : tasks) task = next++;
+      do_some(pool, random, report, tasks);
+      killer.did(tasks.size());
+    }
+  } catch (const Error& error) {
+    report.violation(std::string("a task failed: ") + error.what());
+  }
+  report.kills = killer.kills();
+  report.tallies["tries after the first"] = pool.stats().retried;
+  pool.close();
+  pool.join();
+  ::alarm(0);
+}
+
+void pool_storm(const Settings& settings, Report& report) {
+  os::set_subreaper();
+  watch_for_hangs();
   const auto end = Clock::now() + std::chrono::seconds(settings.seconds);
   Random random(settings.seed);
   while (report.kills < static_cast<std::uint64_t>(settings.kills) && Clock::now() < end) {

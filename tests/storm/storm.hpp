@@ -47,6 +47,7 @@ struct Target {
 [[nodiscard]] std::span<const Target> targets();
 
 void pool_storm(const Settings&, Report&);
+void retries_storm(const Settings&, Report&);
 
 // splitmix64: the same numbers everywhere, and cheap enough for each item.
 class Random {

@@ -99,8 +99,9 @@ constexpr std::array all_targets{
     Target{"arena", "objects, runs and cargo of the arena, members that fork", arena_storm},
     Target{"queue", "Queue by put, get, loan and view; at least once; JoinableQueue", queue_storm},
     Target{"pool", "Pool and its workers", pool_storm},
+    Target{"retries", "a Pool whose tasks are tried again: each has its result", retries_storm},
     Target{"connection", "Pipe, wait, connections and descriptors as messages", connection_storm},
-    Target{"mix", "all of these but the pool, in one family", mixed_storm},
+    Target{"mix", "all of these but the pools, in one family", mixed_storm},
 };
 
 }  // namespace

@@ -152,13 +152,28 @@ F decode_callable(Decoder& in) {
 
 // ---- Arguments ----
 
+// Arguments of such types are not converted to the parameter before they travel, but when they have arrived (Shared<T>).
+template <class T>
+inline constexpr bool travels_as_itself = false;
+
 template <bool Known, class F, class... Args>
 struct ArgumentsOf {
   using type = std::tuple<travel_t<Args>...>;
 };
 template <class F, class... Args>
 struct ArgumentsOf<true, F, Args...> {
-  using type = typename Signature<F>::travelling;
+  template <class Travelling, class Given>
+  using argument = std::conditional_t<travels_as_itself<Given>, Given, Travelling>;
+  template <class... P>
+  static auto each(Types<P...>) -> std::type_identity<std::tuple<argument<travel_t<P>, std::decay_t<Args>>...>>;
+  static auto all() {
+    if constexpr (sizeof...(Args) == Signature<F>::kCount) {
+      return decltype(each(typename Signature<F>::declared{})){};
+    } else {
+      return std::type_identity<typename Signature<F>::travelling>{};  // does not fit, and Call::check() says so
+    }
+  }
+  using type = typename decltype(all())::type;
 };
 
 // The tuple that travels when F is called with Args.

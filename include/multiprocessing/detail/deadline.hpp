@@ -22,6 +22,7 @@ class Deadline {
     if (Seconds(patience) <= Seconds(0)) return passed();
     return after(std::chrono::duration_cast<std::chrono::nanoseconds>(patience));
   }
+  static Deadline at(Clock::time_point when) noexcept { return Deadline{when}; }
   static Deadline never() noexcept { return Deadline{Clock::time_point::max()}; }
   // The clock's epoch, not its minimum: differences to now must not overflow.
   static Deadline passed() noexcept { return Deadline{Clock::time_point{}}; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -12,51 +13,76 @@
 #include "multiprocessing/detail/archive_bytes.hpp"
 #include "multiprocessing/detail/deadline.hpp"
 
+namespace multiprocessing {
+struct PoolOptions;
+struct PoolStats;
+}  // namespace multiprocessing
+
 namespace multiprocessing::pool {
 
 using detail::Deadline;
 
-// One call of the user's (apply, map, …): tasks 0, 1, 2 … of one kind, each of which gets exactly one verdict.
+// Some calls of a job, one after another.
+struct Calls {
+  std::size_t first = 0;
+  std::size_t count = 1;
+  [[nodiscard]] std::size_t end() const noexcept { return first + count; }
+};
+
+// What the engine keeps to for each task of a job; 0: no limit.
+struct Policy {
+  std::chrono::nanoseconds timeout{0};
+  std::chrono::nanoseconds soft_timeout{0};
+  int retries = 0;
+  bool retry_exceptions = false;
+  int priority = 0;
+  std::size_t chunk = 1;  // calls that go to a worker together: so many, or fewer at the end; 0: by how long they take
+};
+
+// One call of the user's (apply, map, …): calls 0, 1, 2 … of one function, each of which gets exactly one verdict.  Some
+// that follow each other go to a worker together, as a task, and share its fate.
 //
 // The engine calls these from whichever thread happens to move tasks and results, one at a time; they call nothing
 // of the pool.  What encode() or deliver() throw becomes the failure of that task.
 class Job {
  public:
   Job() = default;
+  explicit Job(const Policy& how) : policy(how) {}
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
   virtual ~Job() = default;
-  virtual void encode(std::size_t task, codec::Encoder& out) = 0;  // may run again after a worker's death
-  virtual void deliver(std::size_t task, codec::Decoder& in) = 0;
-  virtual void fail(std::size_t task, std::exception_ptr error) noexcept = 0;
-  [[nodiscard]] virtual std::string describe(std::size_t task) const = 0;
+  virtual void encode(Calls calls,
+                      codec::Encoder& out) = 0;  // may run again, and with other calls, after a worker's death
+  virtual void deliver(Calls calls, codec::Decoder& in) = 0;
+  virtual void fail(Calls calls, std::exception_ptr error) noexcept = 0;
+  [[nodiscard]] virtual std::string describe(Calls calls) const = 0;
 
-  // Tasks without a verdict.  0 with `complete`: nothing will change any more, results may be read without a lock.
+  Policy policy;           // set before it is submitted
+  double ns_per_call = 0;  // the engine's measurements, lately; 0: none yet
+  double bytes_per_call = 0;
+  // Calls without a verdict.  0 with `complete`: nothing will change any more, results may be read without a lock.
   std::atomic<std::size_t> left{0};
 };
 
 class Core;  // the engine, one per pool
 
-struct Settings {
-  int processes = 0;
-  std::function<void()> initializer;
-};
-
-[[nodiscard]] std::shared_ptr<Core> start(const Settings& settings);
+[[nodiscard]] std::shared_ptr<Core> start(PoolOptions options);
 [[nodiscard]] int processes(const Core& core) noexcept;
 
-// Adds `tasks` tasks of the job, numbered from `first`.  Throws std::invalid_argument after close(), PoolBroken.
-void submit(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
-// More tasks of a job that was begun before close().  Throws std::invalid_argument when the pool has ended, PoolBroken.
-void submit_more(Core& core, const std::shared_ptr<Job>& job, std::size_t first, std::size_t tasks);
+// Adds calls of the job.  Throws std::invalid_argument after close(), PoolBroken.
+void submit(Core& core, const std::shared_ptr<Job>& job, Calls calls);
+// More calls of a job that was begun before close().  Throws std::invalid_argument when the pool has ended, PoolBroken.
+void submit_more(Core& core, const std::shared_ptr<Job>& job, Calls calls);
 // Throws what submit() would.
 void require_open(Core& core);
 // submit() and wait(): without waking any other thread of this process.
-void run(Core& core, const std::shared_ptr<Job>& job, std::size_t tasks);
+void run(Core& core, const std::shared_ptr<Job>& job, std::size_t calls);
 // Moves tasks and results until ready() (which may be called with the engine's lock held) or the deadline.
 bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline);
 // Runs `callback` on the pool's result thread once the job has all its verdicts.
 void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> callback);
+// No task of the job runs any more, or it is killed for it: each that has no verdict gets Cancelled.  False: all had one.
+bool cancel(Core& core, const std::shared_ptr<Job>& job);
 // Runs f while no job of this pool makes progress: for reading what deliver() writes of a job that is not complete.
 void under_lock(Core& core, const std::function<void()>& f);
 
@@ -67,6 +93,8 @@ void require_owner(const Core& core);
 void close(Core& core);
 void join(Core& core);
 void terminate(Core& core);
+void resize(Core& core, int processes);
+[[nodiscard]] PoolStats stats(Core& core);
 
 // How a task's exception travels.  encode: from within a handler.  decode: as its own type with a RemoteError
 // nested in it, or the RemoteError.

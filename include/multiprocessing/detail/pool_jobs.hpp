@@ -133,15 +133,15 @@ class ApplyJob final : public ValueJob<typename Batch<F, Args...>::value> {
   explicit ApplyJob(std::in_place_t, G&& f, Given&&... args)
       : f_(std::forward<G>(f)), args_(std::forward<Given>(args)...) {}
 
-  void encode(std::size_t, codec::Encoder& out) override {
+  void encode(Calls, codec::Encoder& out) override {
     B::begin(out, f_, 1);
     std::apply([&out](const auto&... args) { B::add(out, args...); }, args_);
   }
-  void deliver(std::size_t, codec::Decoder& in) override {
+  void deliver(Calls, codec::Decoder& in) override {
     this->error = B::take(in, [this](auto&& arrived) { this->value.emplace(std::move(arrived)); });
   }
-  void fail(std::size_t, std::exception_ptr why) noexcept override { this->error = std::move(why); }
-  [[nodiscard]] std::string describe(std::size_t) const override {
+  void fail(Calls, std::exception_ptr why) noexcept override { this->error = std::move(why); }
+  [[nodiscard]] std::string describe(Calls) const override {
     return "apply of " + type_text(typeid(typename B::D).name());
   }
 
@@ -189,7 +189,7 @@ template <class B>
 using map_value =
     std::conditional_t<std::is_void_v<typename B::result>, std::monostate, std::vector<typename B::value>>;
 
-// map and starmap: `Items` is random access (operator[]), each task a chunk of it.
+// map and starmap: `Items` is random access (operator[]).
 template <class How, class F, class Items, class Item>
 class MapJob final : public ValueJob<map_value<typename How::template batch<F, Item>>> {
   using B = typename How::template batch<F, Item>;
@@ -197,36 +197,32 @@ class MapJob final : public ValueJob<map_value<typename How::template batch<F, I
 
  public:
   template <class G>
-  MapJob(G&& f, Items items, std::size_t count, std::size_t chunk)
-      : f_(std::forward<G>(f)), items_(std::move(items)), count_(count), chunk_(chunk), values_(count) {
+  MapJob(G&& f, Items items, std::size_t count)
+      : f_(std::forward<G>(f)), items_(std::move(items)), count_(count), values_(count) {
     if (count == 0) finish();
   }
-  [[nodiscard]] std::size_t tasks() const noexcept { return (count_ + chunk_ - 1) / chunk_; }
+  [[nodiscard]] std::size_t size() const noexcept { return count_; }
 
-  void encode(std::size_t task, codec::Encoder& out) override {
-    const std::size_t end = std::min(count_, (task + 1) * chunk_);
-    B::begin(out, f_, end - task * chunk_);
-    for (std::size_t i = task * chunk_; i < end; ++i) {
+  void encode(Calls calls, codec::Encoder& out) override {
+    B::begin(out, f_, calls.count);
+    for (std::size_t i = calls.first; i < calls.end(); ++i) {
       const Item& item = items_[i];  // a proxy (of std::vector<bool>) becomes its value
       How::template add<B>(out, item);
     }
   }
-  void deliver(std::size_t task, codec::Decoder& in) override {
-    const std::size_t end = std::min(count_, (task + 1) * chunk_);
-    for (std::size_t i = task * chunk_; i < end; ++i) {
+  void deliver(Calls calls, codec::Decoder& in) override {
+    for (std::size_t i = calls.first; i < calls.end(); ++i) {
       note(i, B::take(in, [this, i](Value&& arrived) { values_[i].emplace(std::move(arrived)); }));
     }
-    if (this->left == 1) finish();
+    if (this->left == calls.count) finish();
   }
-  void fail(std::size_t task, std::exception_ptr why) noexcept override {
-    note(task * chunk_, std::move(why));
-    if (this->left == 1) finish();
+  void fail(Calls calls, std::exception_ptr why) noexcept override {
+    note(calls.first, std::move(why));
+    if (this->left == calls.count) finish();
   }
-  [[nodiscard]] std::string describe(std::size_t task) const override {
-    const std::size_t first = task * chunk_;
-    const std::size_t last = std::min(count_, first + chunk_) - 1;
-    return "map of " + type_text(typeid(typename B::D).name()) + ", item " + std::to_string(first) +
-           (last == first ? "" : " to " + std::to_string(last));
+  [[nodiscard]] std::string describe(Calls calls) const override {
+    return "map of " + type_text(typeid(typename B::D).name()) + ", item " + std::to_string(calls.first) +
+           (calls.count == 1 ? "" : " to " + std::to_string(calls.end() - 1));
   }
 
  private:
@@ -252,12 +248,11 @@ class MapJob final : public ValueJob<map_value<typename How::template batch<F, I
   std::decay_t<F> f_;
   Items items_;
   std::size_t count_;
-  std::size_t chunk_;
   std::vector<std::optional<Value>> values_;
   std::size_t first_failed_ = static_cast<std::size_t>(-1);
 };
 
-// imap: chunks are added while it runs, and each item's outcome is taken by the iterating thread.
+// imap: a call of the engine's is a chunk.  They are added while it runs, and each item's outcome is taken by the iterating thread.
 template <class How, class F, class Item>
 class ImapJob final : public Job {
   using B = typename How::template batch<F, Item>;
@@ -293,27 +288,27 @@ class ImapJob final : public Job {
     return outcomes;
   }
 
-  void encode(std::size_t task, codec::Encoder& out) override {
-    const std::vector<Item>& items = chunk(task).items;
+  void encode(Calls calls, codec::Encoder& out) override {
+    const std::vector<Item>& items = chunk(calls.first).items;
     B::begin(out, f_, items.size());
     for (const Item& item : items) How::template add<B>(out, item);
   }
-  void deliver(std::size_t task, codec::Decoder& in) override {
-    Chunk& done = chunk(task);
+  void deliver(Calls calls, codec::Decoder& in) override {
+    Chunk& done = chunk(calls.first);
     std::vector<Outcome> outcomes(done.items.size());
     for (Outcome& outcome : outcomes) {
       outcome.error = B::take(in, [&outcome](Value&& value) { outcome.value.emplace(std::move(value)); });
     }
     settle(done, std::move(outcomes));
   }
-  void fail(std::size_t task, std::exception_ptr error) noexcept override {
-    Chunk& failed = chunk(task);
+  void fail(Calls calls, std::exception_ptr error) noexcept override {
+    Chunk& failed = chunk(calls.first);
     std::vector<Outcome> outcomes(failed.items.size());
     for (Outcome& outcome : outcomes) outcome.error = error;
     settle(failed, std::move(outcomes));
   }
-  [[nodiscard]] std::string describe(std::size_t task) const override {
-    return "imap of " + type_text(typeid(typename B::D).name()) + ", chunk " + std::to_string(task);
+  [[nodiscard]] std::string describe(Calls calls) const override {
+    return "imap of " + type_text(typeid(typename B::D).name()) + ", chunk " + std::to_string(calls.first);
   }
 
  private:
