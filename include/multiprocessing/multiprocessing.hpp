@@ -9,6 +9,7 @@
 #include "multiprocessing/async_result.hpp"
 #include "multiprocessing/connection.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/executor.hpp"
 #include "multiprocessing/loan.hpp"
 #include "multiprocessing/parallel.hpp"
 #include "multiprocessing/pool.hpp"

@@ -34,6 +34,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/shared_fd.hpp", "base"},
     {"detail/undecoded.hpp", "codec"},
     {"errors.hpp", "base"},
+    {"executor.hpp", "pool"},
     {"loan.hpp", "channel"},
     {"multiprocessing.hpp", kUmbrella},
     {"parallel.hpp", "parallel"},
