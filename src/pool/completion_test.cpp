@@ -14,7 +14,6 @@
 
 #include "multiprocessing/async_result.hpp"
 #include "multiprocessing/pool.hpp"
-#include "multiprocessing/progress.hpp"
 #include "multiprocessing/synchronize.hpp"
 #include "pool/pool_test_support.hpp"
 
@@ -220,16 +219,6 @@ TEST(AsCompleted, SeveralThreadsMayWaitForTheSameResults) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(sum, 4 * 499 * 500);
-}
-
-TEST(AsCompleted, TakesAProgressBar) {
-  Watchdog dog{60s};
-  Pool pool(2);
-  std::vector<AsyncResult<int>> results;
-  for (int n = 0; n < 10; ++n) results.push_back(pool.apply_async(twice, n));
-  int sum = 0;
-  for (auto& done : progress(as_completed(results), {.label = "waiting"})) sum += done.get();
-  EXPECT_EQ(sum, 90);
 }
 
 TEST(AsCompleted, AForkOfTheProgramIsToldInsteadOfWaiting) {

@@ -22,6 +22,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/byte_queue.hpp", "channel"},
     {"detail/callable.hpp", "codec"},
     {"detail/callable_token.hpp", "codec"},
+    {"detail/constant.hpp", "codec"},
     {"detail/deadline.hpp", "base"},
     {"detail/link.hpp", "channel"},
     {"detail/message_buffer.hpp", "channel"},
@@ -41,12 +42,15 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"pool.hpp", "pool"},
     {"pool_errors.hpp", "pool"},
     {"pool_options.hpp", "pool"},
+    {"pool_stats.hpp", "pool"},
     {"process.hpp", "process"},
     {"progress.hpp", "progress"},
     {"queue.hpp", "channel"},
     {"serialize.hpp", "codec"},
+    {"shared.hpp", "codec"},
     {"sharedctypes.hpp", "synchronize"},
     {"synchronize.hpp", "synchronize"},
+    {"this_task.hpp", "pool"},
     {"wait.hpp", "channel"},
 };
 
