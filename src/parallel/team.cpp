@@ -188,8 +188,12 @@ void Team::throw_died(std::size_t number) {
 // REQUIRES: all are done.
 void Team::collect() {
   require_written();
-  const std::size_t bytes = board_.written.load(std::memory_order_relaxed);
-  if (bytes == 0) return;
+  if (board_.written.load(std::memory_order_relaxed) == 0) return;
+  // The file itself says how long it is: a child that has scribbled over the board must not make us read past its end.
+  std::uint64_t bytes = 0;
+  int error = os::seal_content(file_.get());
+  if (error == 0) error = os::sealed_size(file_.get(), bytes);
+  if (error < 0) base::throw_os_error("read", "results of a parallel call", -error);
   const Mapping mapping(file_.get(), bytes);
   read(mapping.bytes());
   MULTIPROCESSING_STEP("parallel.collected");
