@@ -199,12 +199,12 @@ template <class Rep, class Period>
   return pool::wait_any({results.begin(), results.size()}, detail::Deadline::after(patience));
 }
 template <std::ranges::input_range Range>
-[[nodiscard]] std::size_t wait_any(const Range& results) {
+[[nodiscard]] std::size_t wait_any(Range&& results) {
   const std::vector<AnyResult> all(std::ranges::begin(results), std::ranges::end(results));
   return *pool::wait_any(all, detail::Deadline::never());
 }
 template <std::ranges::input_range Range, class Rep, class Period>
-[[nodiscard]] std::optional<std::size_t> wait_any(const Range& results, std::chrono::duration<Rep, Period> patience) {
+[[nodiscard]] std::optional<std::size_t> wait_any(Range&& results, std::chrono::duration<Rep, Period> patience) {
   const std::vector<AnyResult> all(std::ranges::begin(results), std::ranges::end(results));
   return pool::wait_any(all, detail::Deadline::after(patience));
 }
@@ -252,13 +252,13 @@ class CompletedRange {
 
 // Results in the order in which they finish.  The time, where one is given, is for all of them, from this call on.
 template <std::ranges::input_range Range>
-[[nodiscard]] auto as_completed(const Range& results) {
+[[nodiscard]] auto as_completed(Range&& results) {
   using Result = std::ranges::range_value_t<Range>;
   return CompletedRange<typename Result::value_type>(
       std::vector<Result>(std::ranges::begin(results), std::ranges::end(results)), detail::Deadline::never());
 }
 template <std::ranges::input_range Range, class Rep, class Period>
-[[nodiscard]] auto as_completed(const Range& results, std::chrono::duration<Rep, Period> patience) {
+[[nodiscard]] auto as_completed(Range&& results, std::chrono::duration<Rep, Period> patience) {
   using Result = std::ranges::range_value_t<Range>;
   return CompletedRange<typename Result::value_type>(
       std::vector<Result>(std::ranges::begin(results), std::ranges::end(results)), detail::Deadline::after(patience));

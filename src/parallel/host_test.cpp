@@ -6,12 +6,13 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <numeric>
 #include <random>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "multiprocessing/parallel.hpp"
 #include "multiprocessing/pool.hpp"
@@ -26,6 +27,12 @@ using testing::Program;
 using testing::Shared;
 using testing::Watchdog;
 
+std::vector<int> numbers(int count) {
+  std::vector<int> all(static_cast<std::size_t>(count));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
 class ParallelHost : public ::testing::Test {
  protected:
   Watchdog dog{240s};
@@ -39,7 +46,7 @@ void work_for_ever(Shared<int>& working) {
         working.add(1);
         for (;;) ::pause();
       },
-      std::views::iota(0, 3), {.processes = 3});
+      numbers(3), {.processes = 3});
 }
 
 TEST_F(ParallelHost, Faults13_WhenTheCallerIsKilledItsChildrenEnd) {
@@ -74,9 +81,9 @@ TEST_F(ParallelHost, Faults13_AlsoWhatIsNestedEnds) {
           Pool pool(2);
           pool.apply([] {});
           working.add(1);
-          pool.map(testing::sleep_in_task, std::views::iota(0, 2));
+          pool.map(testing::sleep_in_task, numbers(2));
         },
-        std::views::iota(0, 2), {.processes = 2});
+        numbers(2), {.processes = 2});
     return 0;
   });
   testing::eventually([&] { return working.get() == 4; });
@@ -98,7 +105,7 @@ TEST_F(ParallelHost, Faults13_KilledAtAnyTimeItLeavesNothing) {
                   if (i % 5 == 0 && n == 9) ::_exit(1);
                   return std::to_string(n);
                 },
-                std::views::iota(0, 20), {.processes = 3});
+                numbers(20), {.processes = 3});
           } catch (const Error&) {
           } catch (const std::runtime_error&) {
           }
@@ -157,7 +164,7 @@ int call_for_ever() {
         if (n == 0) static_cast<void>(::write(1, "ready\n", 6));
         for (;;) ::pause();
       },
-      std::views::iota(0, 3), {.processes = 3});
+      numbers(3), {.processes = 3});
   return 0;
 }
 

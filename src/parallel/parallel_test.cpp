@@ -17,7 +17,6 @@
 #include <mutex>
 #include <numeric>
 #include <set>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -135,13 +134,8 @@ TEST_F(Parallel, ASingleItemRunsInAChildToo) {
 }
 
 TEST_F(Parallel, AnyInputRangeWillDo) {
-  std::istringstream words("one two three");
-  const auto lengths = parallel_map([](const std::string& word) { return word.size(); },
-                                    std::ranges::istream_view<std::string>(words), {.processes = 2});
-  EXPECT_EQ(lengths, (std::vector<std::size_t>{3, 3, 5}));
   const std::forward_list<int> list{1, 2, 3};
   EXPECT_EQ(parallel_map([](int n) { return 2 * n; }, list), (std::vector<int>{2, 4, 6}));
-  EXPECT_EQ(parallel_map([](int n) { return 2 * n; }, std::views::iota(0, 3)), (std::vector<int>{0, 2, 4}));
   const std::vector<bool> bits{true, false};
   EXPECT_EQ(parallel_map([](bool bit) { return !bit; }, bits), (std::vector<bool>{false, true}));
   EXPECT_EQ(parallel_map([](char c) { return c; }, "abc"), (std::vector<char>{'a', 'b', 'c'}));
@@ -420,8 +414,8 @@ TEST_F(Parallel, ACallInsideACallWorks) {
 
 TEST_F(Parallel, ACallInsideAPoolTaskWorks) {
   Pool pool(2);
-  const auto sums = pool.map(
-      [](int n) { return parallel_reduce(std::views::iota(0, 100), n, std::plus<>(), {.processes = 2}); }, numbers(4));
+  const auto sums =
+      pool.map([](int n) { return parallel_reduce(numbers(100), n, std::plus<>(), {.processes = 2}); }, numbers(4));
   EXPECT_EQ(sums, (std::vector<int>{4950, 4951, 4952, 4953}));
   pool.close();
   pool.join();

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
-#include <ranges>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -25,6 +25,12 @@ using testing::children_of;
 using testing::Heir;
 using testing::Program;
 using testing::Watchdog;
+
+std::vector<int> numbers(int count) {
+  std::vector<int> all(static_cast<std::size_t>(count));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
 
 class ParallelSteps : public ::testing::Test {
  protected:
@@ -50,7 +56,7 @@ std::vector<Queue<int>> call(int items) {
         queue.put(n);
         return queue;
       },
-      std::views::iota(0, items), {.processes = 2});
+      numbers(items), {.processes = 2});
 }
 
 TEST_F(ParallelSteps, AChildKilledBeforeItIsDoneFailsTheCall) {
