@@ -38,6 +38,7 @@ class Workers {
                .initializer = [this, &placement] { placement.sit(seats_.take() + 1); }}} {}
 
   std::vector<int> map(const std::vector<int>& inputs) { return pool_.map(bench::test, inputs, {.chunksize = 1}); }
+  std::vector<int> map_in_chunks(const std::vector<int>& inputs) { return pool_.map(bench::test, inputs); }
   int apply(int input) { return pool_.apply(bench::test, input); }
 
  private:

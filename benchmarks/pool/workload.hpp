@@ -21,12 +21,21 @@ namespace bench {
 
 inline int test(int x) { return x + 100; }
 
+// With --chunks, and where it can, as the contender thinks best.
 template <class Contender>
-Sample measure_map(Contender& pool, std::size_t tasks) {
+std::vector<int> map(Contender& pool, const std::vector<int>& inputs, bool in_chunks) {
+  if constexpr (requires { pool.map_in_chunks(inputs); }) {
+    if (in_chunks) return pool.map_in_chunks(inputs);
+  }
+  return pool.map(inputs);
+}
+
+template <class Contender>
+Sample measure_map(Contender& pool, std::size_t tasks, bool in_chunks) {
   std::vector<int> inputs(tasks);
   std::iota(inputs.begin(), inputs.end(), 0);
   std::vector<int> results;
-  const Sample sample = timed(tasks, [&] { results = pool.map(inputs); });
+  const Sample sample = timed(tasks, [&] { results = map(pool, inputs, in_chunks); });
   require(results.size() == tasks, "map lost results");
   for (std::size_t i = 0; i < tasks; ++i) require(results[i] == test(inputs[i]), "map mixed up results");
   return sample;
@@ -42,7 +51,7 @@ Sample measure_apply(Contender& pool, std::size_t tasks) {
   });
 }
 
-// --apply: one task at a time; otherwise one map over all.
+// --apply: one task at a time; otherwise one map over all, a task for each call or, with --chunks, some together.
 template <class Contender>
 int pool_main(int argc, char** argv) {
   return report([&] {
@@ -51,8 +60,9 @@ int pool_main(int argc, char** argv) {
     const Placement placement{arguments.flag("pinned")};
     placement.sit(0);
     Contender pool{arguments.number("workers", 2), placement};
-    measure_map(pool, 100);  // every worker is up and has its memory
-    return arguments.flag("apply") ? measure_apply(pool, tasks) : measure_map(pool, tasks);
+    const bool in_chunks = arguments.flag("chunks");
+    measure_map(pool, 100, in_chunks);  // every worker is up and has its memory
+    return arguments.flag("apply") ? measure_apply(pool, tasks) : measure_map(pool, tasks, in_chunks);
   });
 }
 
