@@ -196,7 +196,15 @@ TEST_F(Parallel, ReduceKeepsTheOrderOfTheRange) {
     letters.emplace_back(1, static_cast<char>('a' + n % 26));
     expected += letters.back();
   }
-  EXPECT_EQ(parallel_reduce(letters, std::string(">"), std::plus<>(), {.processes = 3}), expected);
+  Shared<int> arrived(0);
+  bool is_new = true;
+  const auto together = [&](const std::string& letter) {  // no child does it all before the others have begun
+    if (is_new) arrived.add(1);
+    is_new = false;
+    while (arrived.get() < 3) ::usleep(100);
+    return letter;
+  };
+  EXPECT_EQ(parallel_reduce(letters, std::string(">"), std::plus<>(), together, {.processes = 3}), expected);
 }
 
 TEST_F(Parallel, ReduceTransformsFirst) {
