@@ -15,6 +15,7 @@
 #include "os/os.hpp"
 #include "os/signals_blocked.hpp"
 #include "pool/supervisor.hpp"
+#include "pool/waiting.hpp"
 #include "process/bootstrap.hpp"
 
 namespace multiprocessing::pool {
@@ -33,21 +34,20 @@ SharedArea<T>::~SharedArea() {
   os::unmap(area_, count_ * sizeof(T));
 }
 
-// A thread that waits.  While there is one the result thread keeps out of the way.
-class Core::Waiting {
- public:
-  explicit Waiting(Core& core) : core_(core) { core_.waiters_.fetch_add(1); }
-  ~Waiting() {
-    if (core_.waiters_.fetch_sub(1) != 1) return;
-    const std::lock_guard lock(core_.mutex_);
-    if (core_.undecided_ != 0) core_.thread_events_.notify();  // it takes over what is still under way
-  }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
+namespace {
 
- private:
-  Core& core_;
-};
+void run_callback(const std::function<void()>& callback) noexcept {
+  try {
+    callback();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "multiprocessing: exception in a callback of a pool: %s: %s\n",
+                 type_text(typeid(e).name()).c_str(), e.what());
+  } catch (...) {
+    std::fputs("multiprocessing: exception in a callback of a pool\n", stderr);
+  }
+}
+
+}  // namespace
 
 std::shared_ptr<Core> Core::start(PoolOptions options) {
   auto core = std::make_shared<Core>(std::move(options));
@@ -200,9 +200,6 @@ bool Core::wait(const std::function<bool()>& ready, Deadline deadline) {
   return wait_and_pump(ready, deadline);
 }
 
-// Of a pump() that finds nothing, in looks at one word.
-constexpr int pump_cost = 12;
-
 bool Core::wait_and_pump(const std::function<bool()>& ready, Deadline deadline) {
   for (;;) {
     std::chrono::nanoseconds nap{};
@@ -230,14 +227,28 @@ bool Core::wait_and_pump(const std::function<bool()>& ready, Deadline deadline) 
 }
 
 void Core::when_complete(std::shared_ptr<Job> job, std::function<void()> callback) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (job->left.load(std::memory_order_acquire) != 0) {
+      watched_jobs_.emplace(std::move(job), std::move(callback));
+      return;
+    }
+    if (!stop_thread_.load()) {
+      callbacks_.push_back(std::move(callback));
+      thread_events_.notify();
+      return;
+    }
+  }
+  run_callback(callback);  // the pool has ended: there is nobody else to run it
+}
+
+void Core::note_when_complete(std::shared_ptr<Job> job, std::function<void()> note) {
   const std::lock_guard lock(mutex_);
   if (job->left.load(std::memory_order_acquire) != 0) {
-    watched_jobs_.emplace(std::move(job), std::move(callback));
-    return;
+    noted_jobs_.emplace(std::move(job), std::move(note));
+  } else {
+    note();
   }
-  if (stop_thread_.load()) return;  // the pool has ended: there is nobody left to run it
-  callbacks_.push_back(std::move(callback));
-  thread_events_.notify();
 }
 
 void Core::under_lock(const std::function<void()>& f) {
@@ -273,14 +284,7 @@ void Core::run_callbacks(std::unique_lock<std::mutex>& lock) {
     std::function<void()> callback = std::move(callbacks_.front());
     callbacks_.pop_front();
     lock.unlock();
-    try {
-      callback();
-    } catch (const std::exception& e) {
-      std::fprintf(stderr, "multiprocessing: exception in a callback of a pool: %s: %s\n",
-                   type_text(typeid(e).name()).c_str(), e.what());
-    } catch (...) {
-      std::fputs("multiprocessing: exception in a callback of a pool\n", stderr);
-    }
+    run_callback(callback);
     callback = nullptr;  // what it has captured goes without the lock held
     lock.lock();
   }
@@ -432,9 +436,17 @@ bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline) {
   require_owner(core);
   return core.wait(ready, deadline);
 }
+bool wait(std::span<const std::shared_ptr<Core>> cores, const std::function<bool()>& ready, Deadline deadline) {
+  for (const auto& core : cores) require_owner(*core);
+  return cores.size() == 1 ? cores.front()->wait(ready, deadline) : Core::wait(cores, ready, deadline);
+}
 void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> callback) {
   require_owner(core);
   core.when_complete(std::move(job), std::move(callback));
+}
+void note_when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> note) {
+  require_owner(core);
+  core.note_when_complete(std::move(job), std::move(note));
 }
 void under_lock(Core& core, const std::function<void()>& f) {
   require_owner(core);

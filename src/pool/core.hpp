@@ -24,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -80,7 +81,9 @@ class Core : public std::enable_shared_from_this<Core> {
   void submit_more(const std::shared_ptr<Job>& job, Calls calls);
   void run(const std::shared_ptr<Job>& job, std::size_t calls);
   bool wait(const std::function<bool()>& ready, Deadline deadline);
+  static bool wait(std::span<const std::shared_ptr<Core>> cores, const std::function<bool()>& ready, Deadline deadline);
   void when_complete(std::shared_ptr<Job> job, std::function<void()> callback);
+  void note_when_complete(std::shared_ptr<Job> job, std::function<void()> note);
   void under_lock(const std::function<void()>& f);
   void require_open();
   void close();
@@ -193,6 +196,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Histogram task_times_;
   Restarts restarts_;
   std::unordered_multimap<std::shared_ptr<Job>, std::function<void()>> watched_jobs_;  // callbacks of jobs under way
+  std::unordered_multimap<std::shared_ptr<Job>, std::function<void()>> noted_jobs_;    // what is told at once
   std::deque<std::function<void()>> callbacks_;                                        // to be run
   codec::Encoder encoder_;
   std::size_t last_used_ = 0;

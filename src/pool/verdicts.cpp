@@ -147,6 +147,9 @@ void Core::finished(const Task& task) {
   const auto [first, last] = watched_jobs_.equal_range(task.job);
   for (auto watched = first; watched != last; ++watched) callbacks_.push_back(std::move(watched->second));
   watched_jobs_.erase(first, last);
+  const auto [first_note, last_note] = noted_jobs_.equal_range(task.job);
+  for (auto noted = first_note; noted != last_note; ++noted) noted->second();
+  noted_jobs_.erase(first_note, last_note);
   if (!callbacks_.empty()) thread_events_.notify();
   if (waiters_.load() > 1) control_->doorbell.notify();  // another thread may be waiting for this job
 }

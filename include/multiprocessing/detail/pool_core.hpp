@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "multiprocessing/detail/archive_bytes.hpp"
@@ -79,8 +80,14 @@ void require_open(Core& core);
 void run(Core& core, const std::shared_ptr<Job>& job, std::size_t calls);
 // Moves tasks and results until ready() (which may be called with the engine's lock held) or the deadline.
 bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline);
-// Runs `callback` on the pool's result thread once the job has all its verdicts.
+// The same for several pools at once.
+bool wait(std::span<const std::shared_ptr<Core>> cores, const std::function<bool()>& ready, Deadline deadline);
+// Runs `callback` on the pool's result thread once the job has all its verdicts; in the calling thread when the pool has
+// ended, and its thread with it.
 void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> callback);
+// Runs `note` in the moment in which the job has all its verdicts, which may be now, with the engine's lock held: it is
+// short, throws nothing and calls nothing of the pool.
+void note_when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> note);
 // No task of the job runs any more, or it is killed for it: each that has no verdict gets Cancelled.  False: all had one.
 bool cancel(Core& core, const std::shared_ptr<Job>& job);
 // Runs f while no job of this pool makes progress: for reading what deliver() writes of a job that is not complete.
