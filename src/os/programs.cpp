@@ -104,8 +104,8 @@ pid_t fork_sibling(std::atomic<std::uint32_t>& announced) noexcept {
   if (!thread.find()) return -ENOTSUP;
   run(&Handlers::prepare);
   // The kernel gives the child its own id where the C library looks for it, as that one's fork() has it do.
-  const pid_t pid = raw_clone(CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, announced,
-                              thread.id);
+  const pid_t pid =
+      raw_clone(CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, announced, thread.id);
   if (pid != 0) {
     const int error = errno;
     run(&Handlers::parent);

@@ -65,7 +65,8 @@ class Forkserver {
       end();
     }
     throw Error(
-        "mp::Process: the forkserver, which is this program executed once more, ended three times before it could serve; "
+        "mp::Process: the forkserver, which is this program executed once more, ended three times before it could "
+        "serve; "
         "does a static initialiser of the program end it?");
   }
 
@@ -129,7 +130,8 @@ class Forkserver {
       const int outcome = os::receive_message(socket_, &answer, sizeof answer);
       if (outcome == sizeof answer) return true;
       if (outcome != -EAGAIN && outcome != -EINTR) return false;
-      if (outcome == -EAGAIN && !wait(POLLIN)) return os::receive_message(socket_, &answer, sizeof answer) == sizeof answer;
+      if (outcome == -EAGAIN && !wait(POLLIN))
+        return os::receive_message(socket_, &answer, sizeof answer) == sizeof answer;
     }
   }
 

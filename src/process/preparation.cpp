@@ -32,7 +32,7 @@ struct Header {
 static_assert(sizeof(Header) == 40 && std::is_trivially_copyable_v<Header>);
 
 constexpr std::uint32_t has_memory = 1;
-constexpr std::uint32_t has_stream = 2;       // << 0, 1, 2: it is open
+constexpr std::uint32_t has_stream = 2;      // << 0, 1, 2: it is open
 constexpr std::uint32_t tells_streams = 16;  // those that are not named are closed
 constexpr std::uint32_t by_main = 32;
 constexpr std::size_t most_carried = os::most_descriptors - 5;

@@ -36,9 +36,9 @@ struct Preparation {
   pid_t parent = 0;
   bool parent_is_daemon = false;
   std::optional<StartMethod> start_method;  // as set for the whole program
-  std::uint64_t blocked_signals = 0;  // of the thread that called start(): bit N - 1 is signal N
-  codec::Token reader{};  // makes the target anew
-  std::string library;    // the file that `reader` is in; empty: the program
+  std::uint64_t blocked_signals = 0;        // of the thread that called start(): bit N - 1 is signal N
+  codec::Token reader{};                    // makes the target anew
+  std::string library;                      // the file that `reader` is in; empty: the program
 };
 
 class Message {

@@ -33,8 +33,8 @@ class Spawning final : public memory::Maker {
   pid_t make(const memory::Newcomer& newcomer) override {
     const SocketPair sockets;
     const bool by_main_thread = ::gettid() == ::getpid();
-    const int error = message_.send(
-        sockets.ours(), {Role::child, ::getpid(), by_main_thread, newcomer, memory::descriptor()}, false);
+    const int error =
+        message_.send(sockets.ours(), {Role::child, ::getpid(), by_main_thread, newcomer, memory::descriptor()}, false);
     if (error < 0) base::throw_os_error("send", "what a new process is to run", -error);
     MULTIPROCESSING_STEP("process.start.sent");
     return execute_program(sockets.theirs(), os::Signals::as_here);

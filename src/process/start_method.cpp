@@ -93,10 +93,11 @@ namespace detail {
 using process_::readable_name;
 
 void throw_unsendable_target(const std::type_info& type) {
-  throw NotSendable("mp::Process: the target " + readable_name(type) +
-                    " cannot be sent to a process that is no fork: it is a closure with captures, a pointer to a member or "
-                    "an object without serialize; pass a function or a lambda without captures, and what it uses as "
-                    "arguments, or start it with mp::StartMethod::fork");
+  throw NotSendable(
+      "mp::Process: the target " + readable_name(type) +
+      " cannot be sent to a process that is no fork: it is a closure with captures, a pointer to a member or "
+      "an object without serialize; pass a function or a lambda without captures, and what it uses as "
+      "arguments, or start it with mp::StartMethod::fork");
 }
 
 void throw_unsendable_argument(std::size_t place, const std::type_info& type, codec::Why why) {
@@ -112,10 +113,11 @@ void throw_unfit_arguments() {
 }
 
 void throw_unsendable_process(const std::type_info& type, codec::Why why) {
-  throw NotSendable("mp::Process: " + readable_name(type) +
-                    " cannot be sent to a process that is no fork: a subclass derives from mp::ProcessOf<itself> and has a "
-                    "serialize member function (" +
-                    describe(why) + "); or start it with mp::StartMethod::fork");
+  throw NotSendable(
+      "mp::Process: " + readable_name(type) +
+      " cannot be sent to a process that is no fork: a subclass derives from mp::ProcessOf<itself> and has a "
+      "serialize member function (" +
+      describe(why) + "); or start it with mp::StartMethod::fork");
 }
 
 }  // namespace detail

@@ -219,20 +219,14 @@ TEST_P(ParentKilledAt, LetsANonDaemonRunToItsEndOrNotBeginAtAll) {
   EXPECT_EQ(ran.is_set(), at == "process.start.forked" || at == "process.start.registered");
 }
 
-constexpr Case parent_cases[] = {{StartMethod::spawn, "process.start.planned"},
-                                 {StartMethod::spawn, "member.slot_taken"},
-                                 {StartMethod::spawn, "process.start.sent"},
-                                 {StartMethod::spawn, "member.forked"},
-                                 {StartMethod::spawn, "member.before_gate"},
-                                 {StartMethod::spawn, "process.start.forked"},
-                                 {StartMethod::spawn, "process.start.registered"},
-                                 {StartMethod::forkserver, "process.start.planned"},
-                                 {StartMethod::forkserver, "member.slot_taken"},
-                                 {StartMethod::forkserver, "forkserver.begun"},
-                                 {StartMethod::forkserver, "forkserver.asked"},
-                                 {StartMethod::forkserver, "member.forked"},
-                                 {StartMethod::forkserver, "process.start.forked"},
-                                 {StartMethod::forkserver, "process.start.registered"}};
+constexpr Case parent_cases[] = {
+    {StartMethod::spawn, "process.start.planned"},     {StartMethod::spawn, "member.slot_taken"},
+    {StartMethod::spawn, "process.start.sent"},        {StartMethod::spawn, "member.forked"},
+    {StartMethod::spawn, "member.before_gate"},        {StartMethod::spawn, "process.start.forked"},
+    {StartMethod::spawn, "process.start.registered"},  {StartMethod::forkserver, "process.start.planned"},
+    {StartMethod::forkserver, "member.slot_taken"},    {StartMethod::forkserver, "forkserver.begun"},
+    {StartMethod::forkserver, "forkserver.asked"},     {StartMethod::forkserver, "member.forked"},
+    {StartMethod::forkserver, "process.start.forked"}, {StartMethod::forkserver, "process.start.registered"}};
 INSTANTIATE_TEST_SUITE_P(EveryStep, ParentKilledAt, ::testing::ValuesIn(parent_cases), case_name);
 
 // --- the OS refuses ------------------------------------------------------------------------------------------------

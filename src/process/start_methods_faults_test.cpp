@@ -9,8 +9,8 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <mutex>
 #include <multiprocessing/multiprocessing.hpp>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -65,7 +65,8 @@ TEST_P(StartMethodFaults, Faults14_ADaemonAndTheForkserverGoWithAParentThatIsKil
     Pipes pipes;
     Host host([&] {
       auto [ours, theirs] = Pipe();
-      Process child = context().process({.daemon = true}, hold_for_ever, Descriptor(pipes.write_end), std::move(theirs));
+      Process child =
+          context().process({.daemon = true}, hold_for_ever, Descriptor(pipes.write_end), std::move(theirs));
       if (by_thread) {
         std::thread([&child] { child.start(); }).join();
       } else {

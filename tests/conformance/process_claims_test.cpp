@@ -56,7 +56,8 @@ void expect_arguments(const std::string& text, int number, std::unique_ptr<int> 
 }
 
 TEST_P(ProcessClaims, TheTargetGetsItsArguments) {
-  EXPECT_EQ(exitcode_of(expect_arguments, "literal", 7, std::make_unique<int>(8), std::vector<std::string>{"a", "b"}), 0);
+  EXPECT_EQ(exitcode_of(expect_arguments, "literal", 7, std::make_unique<int>(8), std::vector<std::string>{"a", "b"}),
+            0);
 }
 
 TEST_P(ProcessClaims, ALongArgumentArrivesWhole) {
@@ -161,7 +162,9 @@ TEST_P(ProcessClaims, TheExitCodeIsMinusTheSignal) {
     EXPECT_EQ(child.exitcode(), std::nullopt);
     (child.*end)();
     child.join();
-    EXPECT_EQ(child.exitcode(), end == &Process::terminate ? -SIGTERM : end == &Process::interrupt ? -SIGINT : -SIGKILL);
+    EXPECT_EQ(child.exitcode(), end == &Process::terminate   ? -SIGTERM
+                                : end == &Process::interrupt ? -SIGINT
+                                                             : -SIGKILL);
   }
 }
 
@@ -195,8 +198,8 @@ TEST_P(ProcessClaims, NamesNest) {
   Process child = process(
       [](StartMethod method, Queue<std::string> queue) {
         for (int i = 0; i < 2; ++i) {
-          Process grandchild = get_context(method).process(
-              [](Queue<std::string> to) { to.put(current_process().name()); }, queue);
+          Process grandchild =
+              get_context(method).process([](Queue<std::string> to) { to.put(current_process().name()); }, queue);
           grandchild.start();
           grandchild.join();
         }
@@ -429,8 +432,7 @@ TEST(StartMethods, AreSetOnceUnlessForced) {
 }
 
 TEST(StartMethods, AreAllThere) {
-  EXPECT_EQ(get_all_start_methods(),
-            (std::vector{StartMethod::fork, StartMethod::spawn, StartMethod::forkserver}));
+  EXPECT_EQ(get_all_start_methods(), (std::vector{StartMethod::fork, StartMethod::spawn, StartMethod::forkserver}));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ int main() {
   for (const auto method : {mp::StartMethod::spawn, mp::StartMethod::forkserver}) {
     for (int i = 0; i < 5; ++i) {
       mp::Queue<long> sums;
-      mp::Process child = mp::get_context(method).process([](mp::Queue<long> to) { to.put(sum_in_parallel(1000)); }, sums);
+      mp::Process child =
+          mp::get_context(method).process([](mp::Queue<long> to) { to.put(sum_in_parallel(1000)); }, sums);
       child.start();
       failures += sum_in_parallel(1000) != 499500;
       child.join();
