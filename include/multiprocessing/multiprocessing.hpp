@@ -10,6 +10,7 @@
 #include "multiprocessing/connection.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/loan.hpp"
+#include "multiprocessing/log.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/pool_errors.hpp"
 #include "multiprocessing/pool_options.hpp"
@@ -21,4 +22,5 @@
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/synchronize.hpp"
 #include "multiprocessing/this_task.hpp"
+#include "multiprocessing/trace.hpp"
 #include "multiprocessing/wait.hpp"

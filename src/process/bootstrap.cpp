@@ -13,10 +13,14 @@
 #include <string>
 #include <typeinfo>
 
+#include "base/log.hpp"
+#include "base/own_threads.hpp"
 #include "multiprocessing/process.hpp"
 #include "os/os.hpp"
 #include "process/exception_text.hpp"
 #include "process/registry.hpp"
+#include "process/report.hpp"
+#include "process/trace.hpp"
 #include "process/watch_parent.hpp"
 #include "synchronize/leave.hpp"
 
@@ -32,7 +36,9 @@ constinit volatile ExitFunction exit_now = &::_exit;
 // the parent's, may run; exit(n) in a target arrives here and not in run_child().
 void at_exit(int status, void* /*unused*/) {
   if (identity().pid == ::getpid()) leave_child(status);
+  base::log(LogLevel::info, "process shutting down");
   Registry::finish_current();
+  Trace::flush_current();
 }
 
 void unblock_polite_signals() {
@@ -106,15 +112,20 @@ void enter_child(ChildPlan& plan) {
   os::set_subreaper();  // what its descendants orphan becomes its own, where kill() finds it
   unblock_polite_signals();
   if (daemon) die_with_parent(plan.parent, plan.forked_by_main_thread);
+  base::own_threads.store(0, std::memory_order_relaxed);  // they are the parent's
+  base::log(LogLevel::info, "child process calling self.run()");
 }
 
 void leave_child(int status) {
+  base::log(LogLevel::info, "process shutting down");
   flush_standard_streams();  // before the wait: what it has said should be seen even if it never ends
   Registry::finish_current();
+  Trace::flush_current();
   synchronize::leave();
   MULTIPROCESSING_STEP("process.child.finished");
   flush_standard_streams();  // for its other threads
   MULTIPROCESSING_STEP("process.child.flushed");
+  base::log(LogLevel::info, "process exiting with exitcode ", status);
   exit_now(status);
   __builtin_unreachable();
 }

@@ -13,6 +13,7 @@
 #include "process/identity.hpp"
 #include "process/registry.hpp"
 #include "process/relative.hpp"
+#include "process/report.hpp"
 
 namespace multiprocessing {
 
@@ -54,11 +55,13 @@ void Process::start() {
   Registry::Node node{child_};
   process_::register_exit_handler();
   process_::flush_standard_streams();
+  process_::report_fork();
   MULTIPROCESSING_STEP("process.start.planned");
   memory::Forked forked = memory::fork_member();
   if (forked.pid == 0) process_::run_child(plan, child, *this);
   MULTIPROCESSING_STEP("process.start.forked");
   child.has_started(std::move(forked));
+  process_::report_start(child.name(), child.pid());
   registry.add(std::move(node));
   MULTIPROCESSING_STEP("process.start.registered");
   target_.reset();

@@ -32,6 +32,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/undecoded.hpp", "codec"},
     {"errors.hpp", "base"},
     {"loan.hpp", "channel"},
+    {"log.hpp", "base"},
     {"multiprocessing.hpp", kUmbrella},
     {"pool.hpp", "pool"},
     {"process.hpp", "process"},
@@ -40,6 +41,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"serialize.hpp", "codec"},
     {"sharedctypes.hpp", "synchronize"},
     {"synchronize.hpp", "synchronize"},
+    {"trace.hpp", "process"},
     {"wait.hpp", "channel"},
 };
 

@@ -141,8 +141,9 @@ class ApplyJob final : public ValueJob<typename Batch<F, Args...>::value> {
     this->error = B::take(in, [this](auto&& arrived) { this->value.emplace(std::move(arrived)); });
   }
   void fail(Calls, std::exception_ptr why) noexcept override { this->error = std::move(why); }
+  [[nodiscard]] std::string function() const override { return type_text(typeid(typename B::D).name()); }
   [[nodiscard]] std::string describe(Calls) const override {
-    return "apply of " + type_text(typeid(typename B::D).name());
+    return "apply of " + function();
   }
 
  private:
@@ -220,8 +221,9 @@ class MapJob final : public ValueJob<map_value<typename How::template batch<F, I
     note(calls.first, std::move(why));
     if (this->left == calls.count) finish();
   }
+  [[nodiscard]] std::string function() const override { return type_text(typeid(typename B::D).name()); }
   [[nodiscard]] std::string describe(Calls calls) const override {
-    return "map of " + type_text(typeid(typename B::D).name()) + ", item " + std::to_string(calls.first) +
+    return "map of " + function() + ", item " + std::to_string(calls.first) +
            (calls.count == 1 ? "" : " to " + std::to_string(calls.end() - 1));
   }
 
@@ -307,8 +309,9 @@ class ImapJob final : public Job {
     for (Outcome& outcome : outcomes) outcome.error = error;
     settle(failed, std::move(outcomes));
   }
+  [[nodiscard]] std::string function() const override { return type_text(typeid(typename B::D).name()); }
   [[nodiscard]] std::string describe(Calls calls) const override {
-    return "imap of " + type_text(typeid(typename B::D).name()) + ", chunk " + std::to_string(calls.first);
+    return "imap of " + function() + ", chunk " + std::to_string(calls.first);
   }
 
  private:
