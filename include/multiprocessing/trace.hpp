@@ -12,8 +12,8 @@
 // write, whenever and however the program ends; a program that is killed loses what it had not written yet, some 1 s.
 // A file of an earlier run is overwritten.
 //
-// Pools are traced that are made after the call (or at any time, by the environment).  Off costs one branch per task that
-// is never taken; on, some 2 µs and 150 bytes of the file per task.
+// Pools are traced that are made after the call (or at any time, by the environment).  Off costs one branch per task
+// that is never taken; on, some 2 µs and 150 bytes of the file per task.
 //
 // Threads: any.  Fork: children go on with the file of their parent.
 // Errors: trace_to() throws OsError where the file cannot be opened; with the environment variable that is a line on

@@ -130,29 +130,26 @@ TEST(Trace, AnyTextIsValidJson) {
 TEST(Trace, EveryEventOfEveryProcessIsInTheFileOnce) {
   Watchdog dog{120s};
   Folder folder;
-  constexpr int writers = 4;
-  constexpr int each = 500;
+  constexpr int writers = 3;
+  constexpr int each = 300;
   Host host([&] {
     trace_to(folder.file());
+    testing::Shared<int> there;
+    const auto write = [&there](int first) {
+      there.add(1);
+      while (there.get() != 2 * writers) ::sched_yield();
+      for (int n = first; n < first + each; ++n) {
+        add(std::to_string(n));
+        Trace::current()->flush();
+      }
+    };
     std::vector<Process> processes;
     for (int i = 0; i < writers; ++i) {
-      processes.emplace_back([i] {
-        for (int k = 0; k < each; ++k) {
-          add(std::to_string(i * each + k));
-          if (k % 7 == 0) Trace::current()->flush();
-        }
-      });
+      processes.emplace_back(write, i * each);
       processes.back().start();
     }
     std::vector<std::thread> threads;
-    for (int i = writers; i < 2 * writers; ++i) {
-      threads.emplace_back([i] {
-        for (int k = 0; k < each; ++k) {
-          add(std::to_string(i * each + k));
-          if (k % 7 == 0) Trace::current()->flush();
-        }
-      });
-    }
+    for (int i = writers; i < 2 * writers; ++i) threads.emplace_back(write, i * each);
     for (std::thread& thread : threads) thread.join();
     for (Process& p : processes) p.join();
     return 0;
