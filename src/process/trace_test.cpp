@@ -131,7 +131,7 @@ TEST(Trace, EveryEventOfEveryProcessIsInTheFileOnce) {
   Watchdog dog{120s};
   Folder folder;
   constexpr int writers = 3;
-  constexpr int each = 300;
+  constexpr int each = 1000;
   Host host([&] {
     trace_to(folder.file());
     testing::Shared<int> there;
