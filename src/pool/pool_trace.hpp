@@ -1,7 +1,7 @@
 // What the trace (process/trace.hpp) is told of one pool.  The events and their fields: docs/formats/trace.md.
 //
-// Each place of a pool is a track: whoever works there, one after another.  No two of its events overlap, though the end
-// of a task that died is when the host learned of it.
+// Each place of a pool is a track: whoever works there, one after another.  No two of its events overlap, though the
+// end of a task that died is when the host learned of it.
 //
 // REQUIRES: the engine's lock held, except where it is made.
 #pragma once

@@ -6,8 +6,8 @@
 //   ,{"name":"parse", … }
 //   ]
 //
-// Every process of the family keeps its events in memory for a while and then puts them all where the last line with the
-// bracket is, by one write that ends with a new such line.  It holds the file's lock meanwhile (of fcntl: it goes with
+// Every process of the family keeps its events in memory for a while and then puts them all where the last line with
+// the bracket is, by one write that ends with a new such line.  It holds the file's lock meanwhile (of fcntl: it goes with
 // its process, and no fork inherits it).  Between writes it has no descriptor: there is none to be closed or mistaken.
 //
 //  killed …                        what the file is           who mends it
