@@ -12,6 +12,7 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/executor.hpp"
 #include "multiprocessing/loan.hpp"
+#include "multiprocessing/log.hpp"
 #include "multiprocessing/parallel.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/pool_errors.hpp"
@@ -27,4 +28,5 @@
 #include "multiprocessing/start_method.hpp"
 #include "multiprocessing/synchronize.hpp"
 #include "multiprocessing/this_task.hpp"
+#include "multiprocessing/trace.hpp"
 #include "multiprocessing/wait.hpp"

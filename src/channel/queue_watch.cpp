@@ -16,6 +16,7 @@
 
 #include "base/error.hpp"
 #include "base/fd.hpp"
+#include "base/own_threads.hpp"
 #include "channel/queue_layout.hpp"
 #include "multiprocessing/errors.hpp"
 #include "os/os.hpp"
@@ -124,7 +125,7 @@ class Watcher {
     if (running_) return;
     const os::SignalsBlocked blocked;
     try {
-      std::thread([this] { run(); }).detach();
+      std::thread([this, own = base::OwnThread()] { run(); }).detach();
     } catch (const std::system_error& error) {
       base::throw_os_error("start a thread for", "the descriptor of a queue", error.code().value());
     }

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/own_threads.hpp"
 #include "multiprocessing/detail/callable_token.hpp"
 #include "multiprocessing/pool.hpp"
 #include "os/os.hpp"
@@ -17,6 +19,7 @@
 #include "pool/supervisor.hpp"
 #include "pool/waiting.hpp"
 #include "process/bootstrap.hpp"
+#include "process/report.hpp"
 
 namespace multiprocessing::pool {
 
@@ -62,12 +65,13 @@ Core::Core(PoolOptions options)
       wanted_(options.processes),
       max_tasks_per_child_(options.max_tasks_per_child),
       memory_is_limited_(options.memory_limit != 0),
-      restarts_(options.max_restarts, options.restart_window) {
+      restarts_(options.max_restarts, options.restart_window),
+      trace_(PoolTrace::of(options.name)) {
   process_::register_exit_handler();  // a task that calls exit() must not run our static destructors
   new (&*control_) Control;           // not Control{}: that would write, and so make real, every page
   control_->wanted.store(static_cast<std::uint32_t>(options.processes));
   control_->shortest_ns.store(~std::uint64_t{0});
-  for (std::size_t place = 0; place < workers_.size(); ++place) new (&mailboxes_[place]) Mailbox;
+  for (std::size_t place = 0; place < workers_.size(); ++place) make_mailbox(place);
   start_supervisor(options);
   await_workers();
 }
@@ -84,7 +88,13 @@ Core::~Core() {
 
 void Core::start_thread() {
   const os::SignalsBlocked blocked;  // signals are for the host's own threads
-  thread_ = std::thread([self = shared_from_this()] { self->result_thread(); });
+  thread_ = std::thread([self = shared_from_this(), own = base::OwnThread()] { self->result_thread(); });
+}
+
+// For the worker that will be forked into this place.
+void Core::make_mailbox(std::size_t place) noexcept {
+  auto* const mailbox = new (&mailboxes_[place]) Mailbox;
+  mailbox->time_tasks.store(trace_ != nullptr, std::memory_order_relaxed);
 }
 
 void Core::start_supervisor(PoolOptions& options) {
@@ -106,6 +116,7 @@ void Core::start_supervisor(PoolOptions& options) {
   process_::flush_standard_streams();
   memory::Forked forked;
   if (method == StartMethod::fork) {
+    process_::report_fork();
     codec::learn_modules();  // before the fork: workers must not need the loader's lock
     forked = memory::fork_member();
     if (forked.pid == 0) {
@@ -138,6 +149,7 @@ void Core::await_workers() {
       base::throw_os_error("fork", "worker of a pool", error);
     }
     workers_[place].running = true;
+    report_start(place);
   }
 }
 
@@ -264,6 +276,7 @@ void Core::result_thread() {
     const bool others_pump = waiters_.load() != 0;
     if (!others_pump) pump();
     if (!callbacks_.empty()) continue;
+    if (trace_ != nullptr) trace_->flush_if_due();
     const bool park = others_pump || undecided_ == 0;
     const std::chrono::nanoseconds nap = park ? sync::EventCount::look_again : patience();
     sync::EventCount& events = park ? thread_events_ : control_->doorbell;
@@ -308,6 +321,7 @@ void Core::break_pool(std::exception_ptr why) {
   } catch (...) {
     broken_ = std::make_exception_ptr(PoolBroken(text));
   }
+  report_broken();
   fail_all(broken_);
   tell_to_end(Wish::terminate);
 }
@@ -324,11 +338,13 @@ void Core::fail_all(const std::exception_ptr& why) {
 }
 
 void Core::close() {
+  base::log(LogLevel::debug, "closing pool");
   const std::lock_guard lock(mutex_);
   closed_ = true;
 }
 
 void Core::join() {
+  base::log(LogLevel::debug, "joining pool");
   {
     const std::lock_guard lock(mutex_);
     if (!closed_) throw std::invalid_argument("the pool is still running: close() or terminate() before join()");
@@ -342,6 +358,7 @@ void Core::join() {
 }
 
 void Core::terminate() {
+  base::log(LogLevel::debug, "terminating pool");
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
@@ -380,6 +397,7 @@ void Core::end_processes(Wish how) {
       const std::lock_guard lock(mutex_);
       ended_ = true;
       reap_all();
+      if (trace_ != nullptr) trace_->flush();
     }
   }
   stop_thread_ = true;
@@ -406,6 +424,7 @@ void Core::reap_all() noexcept {
       const base::Fd pidfd(os::pidfd_open(shared.pid.load()));
       if (pidfd) os::wait_ended(pidfd.get(), Deadline::after(std::chrono::seconds(1)));
     }
+    if (state == PlaceState::dead) report_end(place, true, false);
     memory::reap_member(shared.member.load());
     shared.state.store(PlaceState::vacant);
   }

@@ -37,6 +37,7 @@
 #include "pool/control.hpp"
 #include "pool/histogram.hpp"
 #include "pool/mailbox.hpp"
+#include "pool/pool_trace.hpp"
 #include "pool/restarts.hpp"
 #include "pool/waiting_tasks.hpp"
 
@@ -116,6 +117,7 @@ class Core : public std::enable_shared_from_this<Core> {
     bool ready = false;
     bool damaged = false;            // nothing in its mailbox is believed any more
     bool finishing = false;          // told to end: gets nothing more
+    bool replaces = false;           // another one that was here
     Clock::time_point busy_since{};  // its last result, or the task that ended its idleness
     double ns_per_task = 0;          // moving average; 0: not known
     std::size_t done = 0;            // by this process
@@ -124,6 +126,7 @@ class Core : public std::enable_shared_from_this<Core> {
   class Waiting;  // a thread that moves tasks and results while it waits
 
   // core.cpp: life and death
+  void make_mailbox(std::size_t place) noexcept;
   void start_supervisor(PoolOptions& options);
   void await_workers();
   void start_thread();
@@ -173,6 +176,13 @@ class Core : public std::enable_shared_from_this<Core> {
   void count_failed_start(const Place& place);
   [[nodiscard]] std::chrono::nanoseconds patience() const;
 
+  // reports.cpp: what the log and the trace are told
+  void report_start(std::size_t place) noexcept;
+  void report_result(std::size_t place, const Sent& sent, const Received& received) noexcept;
+  void report_lost(std::size_t place, const Sent& sent, const std::exception_ptr& error) noexcept;
+  void report_end(std::size_t place, bool in_order, bool had_begun) noexcept;
+  void report_broken() noexcept;
+
   const pid_t owner_;
   SharedArea<Control> control_;
   SharedArea<Mailbox> mailboxes_;  // of places that may be used, one day
@@ -195,6 +205,7 @@ class Core : public std::enable_shared_from_this<Core> {
   PoolStats counts_;                   // since the start; what changes is filled in by stats()
   Histogram task_times_;
   Restarts restarts_;
+  const std::unique_ptr<PoolTrace> trace_;                                             // null: off
   std::unordered_multimap<std::shared_ptr<Job>, std::function<void()>> watched_jobs_;  // callbacks of jobs under way
   std::unordered_multimap<std::shared_ptr<Job>, std::function<void()>> noted_jobs_;    // what is told at once
   std::deque<std::function<void()>> callbacks_;                                        // to be run

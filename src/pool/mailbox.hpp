@@ -22,7 +22,8 @@
 // Only the ring's own side writes a position, and a cursor counts bytes since the worker's start (64 bits, no
 // wrap-around).  A record lies in one piece; where the end of the ring is too near it starts again at 0, after a
 // record of size `skip` if there is room for one.  Payloads of more than a quarter of a ring travel as a block in
-// the family's memory (flag `by_handle`: the payload is its id and length).
+// the family's memory (flag `by_handle`: the payload is its id and length).  In a pool that is traced each result has
+// the times of its task in front of the payload (flag `timed`).
 #pragma once
 
 #include <atomic>
@@ -53,6 +54,12 @@ enum Flags : std::uint32_t {
   not_ready = 4,  // result: the initializer's exception; the worker ends
   limited = 8,    // task: the supervisor wants to know when it began
   threw = 16,     // result: an item of the task ended with an exception
+  timed = 32,     // result: a Span is in front of the payload
+};
+// When a task ran, in ns of the steady clock; for the trace.
+struct Span {
+  std::uint64_t begin_ns = 0;
+  std::uint64_t end_ns = 0;
 };
 struct BlockName {
   std::uint64_t id;
@@ -62,12 +69,13 @@ struct BlockName {
 struct alignas(os::page_bytes) Mailbox {
   // Lines are kept apart by who writes them.
   alignas(64) Word ticket;
-  alignas(64) sync::EventCount task_events;   // for a worker that sleeps
-  std::atomic<std::uint32_t> finish;          // no more tasks: end
-  std::atomic<std::uint32_t> low_water;       // unstarted tasks at which a sleeping host wants to be woken
+  alignas(64) sync::EventCount task_events;  // for a worker that sleeps
+  std::atomic<std::uint32_t> finish;         // no more tasks: end
+  std::atomic<std::uint32_t> time_tasks;     // the pool is traced: results are `timed`; set before the worker is forked
+  std::atomic<std::uint32_t> low_water;      // unstarted tasks at which a sleeping host wants to be woken
   std::atomic<std::uint32_t> stop_requested;  // by the supervisor: 1 + the task whose soft timeout has passed
   alignas(64) Word result_tail;
-  Word began;                        // a Began, while a task runs that is `limited`; else 0
+  Word began;                        // a Began, while a task runs that is `limited` or timed; else 0
   Word leaving_ns;                   // when it had done its last task; 0: it works
   std::atomic<std::uint32_t> ready;  // the initializer has run
   alignas(64) Word result_head;
@@ -148,14 +156,22 @@ struct Received {
   std::uint32_t flags = 0;
   std::span<const std::byte> payload;
   std::uint64_t next = 0;
+  Span span;  // if `timed`
 };
 // The record at `position`; false: what is there is no record (the other side has scribbled).
 inline bool read_record(std::byte* ring, std::uint64_t position, Received& received) {
   if (record_at(ring, position).size == skip) position += ring_bytes - position % ring_bytes;
   const Record record = record_at(ring, position);  // copied out before it is checked
   if (record.size > largest_in_ring || record_bytes(record.size) > ring_bytes - position % ring_bytes) return false;
-  received = {
-      record.flags, {ring + position % ring_bytes + sizeof(Record), record.size}, position + record_bytes(record.size)};
+  received = {record.flags,
+              {ring + position % ring_bytes + sizeof(Record), record.size},
+              position + record_bytes(record.size),
+              {}};
+  if ((record.flags & timed) != 0) {
+    if (record.size < sizeof(Span)) return false;
+    std::memcpy(&received.span, received.payload.data(), sizeof(Span));
+    received.payload = received.payload.subspan(sizeof(Span));
+  }
   return true;
 }
 

@@ -26,7 +26,13 @@ bool Core::cancel(const std::shared_ptr<Job>& job) {
     control_->places[place].condemn(Cause::cancelled, worker.first_number);
     ring_supervisor();
   }
-  for (const Task& task : tasks_.take(job.get())) {
+  const std::vector<Task> waiting = tasks_.take(job.get());
+  if (trace_ != nullptr && !waiting.empty()) {
+    std::size_t calls = 0;
+    for (const Task& task : waiting) calls += task.calls.count;
+    trace_->cancelled(*job, calls);
+  }
+  for (const Task& task : waiting) {
     settle(task, std::make_exception_ptr(Cancelled("the task was cancelled before it ran")));
   }
   control_->doorbell.notify();  // whoever waits for it looks again
@@ -42,7 +48,7 @@ void Core::resize(int processes) {
   const std::lock_guard lock(mutex_);
   require_usable();
   const auto wanted = static_cast<std::size_t>(processes);
-  for (std::size_t place = workers_.size(); place < wanted; ++place) new (&mailboxes_[place]) Mailbox;
+  for (std::size_t place = workers_.size(); place < wanted; ++place) make_mailbox(place);
   if (wanted > workers_.size()) workers_.resize(wanted);
   for (std::size_t place = wanted; place < workers_.size(); ++place) {
     take_back(place);

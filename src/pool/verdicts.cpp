@@ -76,6 +76,7 @@ bool Core::drain(std::size_t place) {
       if (job != task.job) job = nullptr;
       calls += task.calls.count;
       note_size(*task.job, received.payload.size(), task.calls.count);
+      if (trace_ != nullptr) report_result(place, worker.sent.front(), received);
       decide(worker.sent.front(), received);
       pop_sent(worker);
     }
@@ -163,6 +164,7 @@ bool Core::look_after(std::size_t place) {
     if (!worker.running) {
       worker.running = true;
       worker.busy_since = Clock::now();
+      report_start(place);
     }
     if (!worker.ready && mailboxes_[place].ready.load(std::memory_order_acquire) != 0) {
       worker.ready = true;
@@ -220,6 +222,7 @@ void Core::bury(std::size_t place) {
   while (!worker.sent.empty()) {  // one at the most, see take_back()
     Sent& sent = worker.sent.front();
     const std::exception_ptr error = error_of_the_dead(sent, shared, doom.cause);
+    report_lost(place, sent, error);
     if (sent.cancelled || !try_again(sent.task)) settle(sent.task, error);
     pop_sent(worker);
   }
@@ -231,10 +234,12 @@ void Core::bury(std::size_t place) {
   } else {
     count_failed_start(shared);
   }
-  new (&mailbox) Mailbox;  // for the next one
+  report_end(place, in_order, had_begun);
+  make_mailbox(place);  // for the next one
   mailbox.finish.store(ending_, std::memory_order_relaxed);
   shared.doom.store(0, std::memory_order_relaxed);
   worker = Worker{};
+  worker.replaces = true;
 }
 
 std::exception_ptr Core::error_of_the_dead(const Sent& sent, const Place& place, Cause cause) {

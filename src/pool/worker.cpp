@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.hpp"
 #include "crash/handler.hpp"
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/callable.hpp"
@@ -37,7 +38,7 @@ std::uint64_t now_ns() {
 class Worker {
  public:
   Worker(Mailbox& mailbox, sync::EventCount& doorbell, const PoolOptions& options)
-      : mailbox_(mailbox), doorbell_(doorbell), options_(options) {}
+      : mailbox_(mailbox), doorbell_(doorbell), options_(options), timed_(mailbox.time_tasks.load() != 0) {}
 
   bool initialize() {
     try {
@@ -70,6 +71,7 @@ class Worker {
   // From here on its place is as good as empty: what it has not begun goes to others when it has ended.
   int leave() {
     mailbox_.leaving_ns.store(now_ns(), std::memory_order_release);
+    base::log(LogLevel::debug, "worker exiting after ", done_, " tasks");
     try {
       if (options_.finalizer) crash::traced(options_.finalizer);
       return 0;
@@ -111,12 +113,21 @@ class Worker {
   std::uint32_t run_task() {
     result_.clear();
     exceptions_encoded = 0;
+    if (timed_) begin_span();
     const std::uint32_t flags = run_and_encode();
+    if (timed_) span_.end_ns = now_ns();
     if (mailbox_.began.load(std::memory_order_relaxed) != 0) {
       mailbox_.began.store(0, std::memory_order_release);
       stop_value.store(nobody, std::memory_order_relaxed);
     }
-    return flags | (exceptions_encoded != 0 ? std::uint32_t{threw} : 0);
+    return flags | (exceptions_encoded != 0 ? std::uint32_t{threw} : 0) | (timed_ ? std::uint32_t{timed} : 0);
+  }
+
+  // Where it dies of the task, the host knows from `began` how long that has run.
+  void begin_span() noexcept {
+    span_.begin_ns = now_ns();
+    const Began began{static_cast<std::uint16_t>(number_), span_.begin_ns / 1000};
+    mailbox_.began.store(began.word(), std::memory_order_release);
   }
 
   std::uint32_t run_and_encode() {
@@ -149,7 +160,7 @@ class Worker {
     const bool large = result_.bytes().size() > largest_kept;
     Sent sent;
     BlockName name;
-    if (result_.bytes().size() > largest_in_ring) {
+    if (result_.bytes().size() > largest_in_ring - sizeof(Span)) {
       try {
         sent.handles.push_back(make_block(result_.bytes(), name));
         flags |= by_handle;
@@ -160,8 +171,9 @@ class Worker {
       }
     }
     for (const memory::Ref& handle : result_.carried()) sent.handles.push_back(handle);
-    const std::span<const std::byte> payload =
+    std::span<const std::byte> payload =
         (flags & by_handle) != 0 ? std::as_bytes(std::span(&name, 1)) : result_.bytes();
+    if ((flags & timed) != 0) payload = with_span(payload);
     const std::uint64_t end = place(tail_, record_bytes(payload.size())) + record_bytes(payload.size());
     const auto has_room = [&] {  // sync(result-space): pairs with Core::drain
       return end - mailbox_.result_head.load(std::memory_order_acquire) <= ring_bytes;
@@ -179,11 +191,18 @@ class Worker {
       sent_.push_back(std::move(sent));
     }
     const Ticket ticket = Ticket::of(mailbox_.ticket.load(std::memory_order_relaxed));
-    if (ticket.unstarted() <= mailbox_.low_water.load(std::memory_order_relaxed) || flags != 0) {
+    if (ticket.unstarted() <= mailbox_.low_water.load(std::memory_order_relaxed) || (flags & ~timed) != 0) {
       doorbell_.notify();
     }
     result_.clear();
     if (large) result_ = codec::Encoder();  // gives its memory back
+  }
+
+  std::span<const std::byte> with_span(std::span<const std::byte> payload) {
+    const auto span = std::as_bytes(std::span(&span_, 1));
+    with_span_.assign(span.begin(), span.end());
+    with_span_.insert(with_span_.end(), payload.begin(), payload.end());
+    return with_span_;
   }
 
   // What results have named is held here until the host, having passed them, holds it itself.
@@ -200,6 +219,9 @@ class Worker {
   Mailbox& mailbox_;
   sync::EventCount& doorbell_;
   const PoolOptions& options_;
+  const bool timed_;  // the pool is traced
+  Span span_;         // of the task that was begun last, if timed
+  std::vector<std::byte> with_span_;
   codec::Encoder result_;
   std::uint32_t number_ = 0;  // of the task that was begun last
   std::size_t done_ = 0;

@@ -14,6 +14,8 @@
 #include <string>
 #include <typeinfo>
 
+#include "base/log.hpp"
+#include "base/own_threads.hpp"
 #include "crash/traced_call.hpp"
 #include "multiprocessing/process.hpp"
 #include "os/os.hpp"
@@ -21,6 +23,8 @@
 #include "process/forkserver.hpp"
 #include "process/print_stack.hpp"
 #include "process/registry.hpp"
+#include "process/report.hpp"
+#include "process/trace.hpp"
 #include "process/watch_parent.hpp"
 #include "synchronize/leave.hpp"
 
@@ -36,8 +40,10 @@ constinit volatile ExitFunction exit_now = &::_exit;
 // the parent's, may run; exit(n) in a target arrives here and not in run_child().
 void at_exit(int status, void* /*unused*/) {
   if (identity().pid == ::getpid()) leave_child(status);
+  base::log(LogLevel::info, "process shutting down");
   Registry::finish_current();
   end_forkserver();
+  Trace::flush_current();
 }
 
 void unblock_polite_signals() {
@@ -142,16 +148,21 @@ void settle_child(bool with_exit_handler) {
   if (with_exit_handler) ::on_exit(&at_exit, nullptr);
   os::set_subreaper();  // what its descendants orphan becomes its own, where kill() finds it
   unblock_polite_signals();
+  base::own_threads.store(0, std::memory_order_relaxed);  // they are the parent's
+  base::log(LogLevel::info, "child process calling self.run()");
 }
 
 void leave_child(int status) {
+  base::log(LogLevel::info, "process shutting down");
   flush_standard_streams();  // before the wait: what it has said should be seen even if it never ends
   Registry::finish_current();
   end_forkserver();
+  Trace::flush_current();
   synchronize::leave();
   MULTIPROCESSING_STEP("process.child.finished");
   flush_standard_streams();  // for its other threads
   MULTIPROCESSING_STEP("process.child.flushed");
+  base::log(LogLevel::info, "process exiting with exitcode ", status);
   exit_now(status);
   __builtin_unreachable();
 }

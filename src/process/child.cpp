@@ -14,6 +14,7 @@
 #include "process/kill_tree.hpp"
 #include "process/pidfd.hpp"
 #include "process/registry.hpp"
+#include "process/report.hpp"
 
 namespace multiprocessing::process_ {
 
@@ -167,6 +168,7 @@ void Child::ended_locked(std::optional<int> code) noexcept {
   state_ = State::ended;
   exitcode_ = code;
   memory::reap_member(member_);
+  report_end(name_, pid_, code);
 }
 
 void Child::forget_pidfd_if(int number) noexcept {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/log.hpp"
+
 namespace multiprocessing::process_ {
 namespace {
 
@@ -21,6 +23,7 @@ Identity& identity() {
 }
 
 void set_identity(std::unique_ptr<Identity> identity) noexcept {
+  base::set_log_name(identity->name.c_str());
   instance.store(identity.release(), std::memory_order_release);  // sync(identity-made)
 }
 

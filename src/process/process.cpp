@@ -14,6 +14,7 @@
 #include "process/identity.hpp"
 #include "process/registry.hpp"
 #include "process/relative.hpp"
+#include "process/report.hpp"
 #include "process/start.hpp"
 
 namespace multiprocessing {
@@ -87,6 +88,7 @@ void Process::start() {
   memory::Forked forked = method == StartMethod::fork ? start_by_fork(child) : start_by_message(method, child);
   MULTIPROCESSING_STEP("process.start.forked");
   child.has_started(std::move(forked));
+  process_::report_start(child.name(), child.pid());
   registry.add(std::move(node));
   MULTIPROCESSING_STEP("process.start.registered");
   target_.reset();
@@ -94,6 +96,7 @@ void Process::start() {
 
 memory::Forked Process::start_by_fork(Child& child) {
   ChildPlan plan(child);
+  process_::report_fork();
   MULTIPROCESSING_STEP("process.start.planned");
   memory::Forked forked = memory::fork_member();
   if (forked.pid == 0) process_::run_child(plan, child, *this);

@@ -42,6 +42,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"errors.hpp", "base"},
     {"executor.hpp", "pool"},
     {"loan.hpp", "channel"},
+    {"log.hpp", "base"},
     {"multiprocessing.hpp", kUmbrella},
     {"parallel.hpp", "parallel"},
     {"pool.hpp", "pool"},
@@ -58,6 +59,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"start_method.hpp", "process"},
     {"synchronize.hpp", "synchronize"},
     {"this_task.hpp", "pool"},
+    {"trace.hpp", "process"},
     {"wait.hpp", "channel"},
 };
 

@@ -57,6 +57,7 @@ class Job {
   virtual void deliver(Calls calls, codec::Decoder& in) = 0;
   virtual void fail(Calls calls, std::exception_ptr error) noexcept = 0;
   [[nodiscard]] virtual std::string describe(Calls calls) const = 0;
+  [[nodiscard]] virtual std::string function() const = 0;  // its name
 
   Policy policy;           // set before it is submitted
   double ns_per_call = 0;  // the engine's measurements, lately; 0: none yet

@@ -155,6 +155,7 @@ class ApplyJob final : public ValueJob<typename Batch<F, Args...>::value> {
     this->error = B::take(in, [this](auto&& arrived) { this->value.emplace(std::move(arrived)); });
   }
   void fail(Calls, std::exception_ptr why) noexcept override { this->error = std::move(why); }
+  [[nodiscard]] std::string function() const override { return callable_text(f_); }
   [[nodiscard]] std::string describe(Calls) const override {
     return "apply of " + callable_text(f_) +
            std::apply([](const auto&... args) { return arguments_text(args...); }, args_);
@@ -243,6 +244,7 @@ class MapJob final : public ValueJob<map_value<typename How::template batch<F, I
     note(calls.first, std::move(why));
     if (this->left == calls.count) finish();
   }
+  [[nodiscard]] std::string function() const override { return callable_text(f_); }
   [[nodiscard]] std::string describe(Calls calls) const override {
     const std::string of = "map of " + callable_text(f_);
     if (calls.count != 1) {
@@ -334,6 +336,7 @@ class ImapJob final : public Job {
     for (Outcome& outcome : outcomes) outcome.error = error;
     settle(failed, std::move(outcomes));
   }
+  [[nodiscard]] std::string function() const override { return callable_text(f_); }
   [[nodiscard]] std::string describe(Calls calls) const override {
     const std::vector<Item>& items = chunks_[calls.first - first_].items;
     return "imap of " + callable_text(f_) + (items.size() == 1 ? How::text(items[0]) : "") + ", chunk " +

@@ -1,0 +1,296 @@
+// What the trace tells of a pool.
+#include "multiprocessing/trace.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "pool/pool_test_support.hpp"
+#include "process/trace_test_support.hpp"
+
+namespace multiprocessing {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Events;
+using testing::Folder;
+using testing::Json;
+using testing::Program;
+using testing::Watchdog;
+
+int killed_by_42(int n) {
+  if (n == 42) ::raise(SIGKILL);
+  ::usleep(100);
+  return n;
+}
+
+std::vector<int> numbers(int count) {
+  std::vector<int> all;
+  for (int i = 0; i < count; ++i) all.push_back(i);
+  return all;
+}
+
+std::multiset<int> indices(const std::vector<Json>& tasks) {
+  std::multiset<int> all;
+  for (const Json& task : tasks) {
+    const int count = task["args"].has("count") ? static_cast<int>(task["args"]["count"].number) : 1;
+    for (int i = 0; i < count; ++i) all.insert(static_cast<int>(task["args"]["task"].number) + i);
+  }
+  return all;
+}
+
+// Of tracks: where an event begins before the one before it has ended.
+int overlaps(const std::vector<Json>& tasks) {
+  std::map<std::pair<double, double>, std::vector<std::pair<double, double>>> tracks;
+  for (const Json& task : tasks) {
+    tracks[{task["pid"].number, task["tid"].number}].emplace_back(task["ts"].number, task["dur"].number);
+  }
+  int found = 0;
+  for (auto& [track, events] : tracks) {
+    std::ranges::sort(events);
+    for (std::size_t i = 1; i < events.size(); ++i) {
+      constexpr double rounding = 0.0005;  // µs; they are written with three digits
+      found += events[i].first + rounding < events[i - 1].first + events[i - 1].second;
+    }
+  }
+  return found;
+}
+
+TEST(PoolTrace, AMapWithOneDeathHasEachTaskOnceAndTheDeath) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    trace_to(folder.file());
+    Pool pool(3);
+    try {
+      pool.map(killed_by_42, numbers(100), {.chunksize = 1});
+    } catch (const WorkerDied&) {
+      return 0;
+    }
+    return 1;
+  });
+  EXPECT_EQ(host.status(), 0);
+  const Events events(folder.file());
+  const std::vector<Json> tasks = events.with("ph", "X");
+  std::multiset<int> expected;
+  for (int i = 0; i < 100; ++i) expected.insert(i);
+  EXPECT_EQ(indices(tasks), expected);
+  EXPECT_EQ(overlaps(tasks), 0);
+  ASSERT_EQ(events.named("death").size(), 1U);
+  EXPECT_EQ(events.named("death")[0]["args"]["signal"].number, SIGKILL);
+  for (const Json& task : tasks) {
+    const bool is_guilty = task["args"]["task"].number == 42;
+    EXPECT_EQ(task["args"]["outcome"].text, is_guilty ? "death" : "done");
+    if (is_guilty) {
+      EXPECT_EQ(task["args"]["worker"].number, events.named("death")[0]["args"]["pid"].number);
+    }
+  }
+  EXPECT_EQ(events.named("start").size(), 3U);
+  EXPECT_EQ(events.named("thread_name").size(), 3U);
+}
+
+TEST(PoolTrace, ChunksAreOneEventEachAndMissNoItem) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    trace_to(folder.file());
+    Pool pool(2);
+    return pool.map(killed_by_42, std::vector<int>(1000, 1)).size() == 1000 ? 0 : 1;
+  });
+  EXPECT_EQ(host.status(), 0);
+  const std::vector<Json> tasks = Events(folder.file()).with("ph", "X");
+  std::multiset<int> expected;
+  for (int i = 0; i < 1000; ++i) expected.insert(i);
+  EXPECT_EQ(indices(tasks), expected);
+  EXPECT_EQ(overlaps(tasks), 0);
+}
+
+TEST(PoolTrace, TheTimesAreThoseOfTheTaskInItsWorker) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    trace_to(folder.file());
+    Pool pool(1);
+    const auto quick = pool.apply_async([] {});
+    const auto slow = pool.apply_async([] { ::usleep(50'000); });
+    slow.wait();
+    return 0;
+  });
+  EXPECT_EQ(host.status(), 0);
+  const std::vector<Json> tasks = Events(folder.file()).with("ph", "X");
+  ASSERT_EQ(tasks.size(), 2U);
+  EXPECT_GE(tasks[1]["dur"].number, 50'000);
+  EXPECT_NE(tasks[0]["name"].text.find("lambda"), std::string::npos);
+}
+
+TEST(PoolTrace, ResultsOfAnySizeAndExceptionsArriveAsWithoutIt) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    trace_to(folder.file());
+    Pool pool(2);
+    for (const std::size_t size : {0U, 1U, 7U, 32'730U, 32'750U, 32'760U, 32'768U, 32'769U, 3'000'000U}) {
+      const auto make = [](std::size_t n) { return std::string(n, 'x'); };
+      if (pool.apply(make, size) != std::string(size, 'x')) return 1;
+    }
+    try {
+      pool.apply([](int n) { throw std::out_of_range(std::to_string(n)); }, 7);
+      return 2;
+    } catch (const std::out_of_range& e) {
+      return std::string(e.what()) == "7" ? 0 : 3;
+    }
+  });
+  EXPECT_EQ(host.status(), 0);
+  const std::vector<Json> tasks = Events(folder.file()).with("ph", "X");
+  ASSERT_EQ(tasks.size(), 10U);
+  EXPECT_EQ(tasks.back()["args"]["outcome"].text, "exception");
+}
+
+TEST(PoolTrace, TimeoutsCancelsRecyclingAndRestartsAreEvents) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    trace_to(folder.file());
+    {
+      Pool pool(1);
+      try {
+        pool.apply({.timeout = 10ms}, testing::sleep_in_task, 1);
+        return 1;
+      } catch (const TaskTimeout&) {
+      }
+      testing::Shared<int> begun;
+      static testing::Shared<int>* shared;
+      shared = &begun;
+      Pool other(1);
+      auto running = other.apply_async([] {
+        shared->set(1);
+        for (;;) ::pause();
+      });
+      auto waiting = other.apply_async([] {});
+      while (begun.get() == 0) ::sched_yield();
+      waiting.cancel();
+      running.cancel();
+      running.wait();
+      pool.apply([] {});
+      other.apply([] {});
+    }
+    Pool pool({.processes = 1, .max_tasks_per_child = 2});
+    for (int i = 0; i < 5; ++i) pool.apply([] {});
+    return 0;
+  });
+  EXPECT_EQ(host.status(), 0);
+  const Events events(folder.file());
+  EXPECT_EQ(events.named("timeout").size(), 1U);
+  EXPECT_EQ(events.named("cancel").size(), 2U);
+  EXPECT_EQ(events.named("recycle").size(), 2U);
+  EXPECT_EQ(events.named("restart").size(), 4U);
+  EXPECT_EQ(events.named("start").size(), 3U);
+  EXPECT_EQ(events.named("death").size(), 0U);
+}
+
+TEST(PoolTrace, ARetriedTaskHasAnEventForEachTry) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    trace_to(folder.file());
+    Pool pool(1);
+    try {
+      pool.apply({.retries = 2}, [] { ::_exit(9); });
+    } catch (const WorkerDied&) {
+      return 0;
+    }
+    return 1;
+  });
+  EXPECT_EQ(host.status(), 0);
+  const std::vector<Json> tasks = Events(folder.file()).with("ph", "X");
+  ASSERT_EQ(tasks.size(), 3U);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(tasks[static_cast<std::size_t>(i)]["args"]["retry"].number, i);
+  EXPECT_EQ(overlaps(tasks), 0);
+}
+
+TEST(PoolTrace, APoolInAWorkerAddsToTheSameFile) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    trace_to(folder.file());
+    Pool pool(2);
+    const auto nested = [](int n) {
+      Pool inner(1);
+      return inner.apply([](int x) { return x; }, n);
+    };
+    return pool.map(nested, numbers(4), {.chunksize = 1})[3] == 3 ? 0 : 1;
+  });
+  EXPECT_EQ(host.status(), 0);
+  const Events events(folder.file());
+  const std::vector<Json> tasks = events.with("ph", "X");
+  EXPECT_EQ(tasks.size(), 8U);
+  EXPECT_EQ(overlaps(tasks), 0);
+  std::map<double, std::string> names;
+  for (const Json& event : events.named("process_name")) names[event["pid"].number] = event["args"]["name"].text;
+  for (const Json& task : tasks) EXPECT_TRUE(names.contains(task["pid"].number));
+}
+
+TEST(PoolTrace, AProgramThatIsKilledLeavesValidJson) {
+  Watchdog dog{60s};
+  Folder folder;
+  testing::Signal half_way;
+  Program host([&] {
+    trace_to(folder.file());
+    Pool pool(2);
+    int seen = 0;
+    for (;;) {
+      pool.map(killed_by_42, std::vector<int>(500, 1), {.chunksize = 1});
+      if (++seen == 3) half_way.set();
+    }
+    return 0;
+  });
+  half_way.wait();
+  host.kill(SIGKILL);
+  EXPECT_EQ(host.status(), -SIGKILL);
+  const Events events(folder.file());
+  EXPECT_GT(events.with("ph", "X").size(), 100U);
+  EXPECT_EQ(overlaps(events.with("ph", "X")), 0);
+}
+
+TEST(PoolTrace, ABrokenPoolSaysWhy) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    trace_to(folder.file());
+    Pool pool(1);
+    ::kill(testing::supervisor(pool), SIGKILL);
+    try {
+      pool.apply(testing::sleep_in_task, 1);
+    } catch (const PoolBroken&) {
+      return 0;
+    }
+    return 1;
+  });
+  EXPECT_EQ(host.status(), 0);
+  const Events events(folder.file());
+  ASSERT_EQ(events.named("pool broken").size(), 1U);
+  EXPECT_NE(events.named("pool broken")[0]["args"]["why"].text.find("supervisor"), std::string::npos);
+}
+
+TEST(PoolTrace, NothingIsWrittenWhenItIsOff) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    ::unsetenv("MULTIPROCESSING_TRACE");
+    if (::chdir(folder.file("").c_str()) != 0) return 1;
+    Pool pool(2);
+    return pool.map(killed_by_42, std::vector<int>(100, 1)).size() == 100 ? 0 : 2;
+  });
+  EXPECT_EQ(host.status(), 0);
+  EXPECT_TRUE(folder.is_empty());
+}
+
+}  // namespace
+}  // namespace multiprocessing
