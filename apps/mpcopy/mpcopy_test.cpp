@@ -270,7 +270,7 @@ class MpcopyUnderFire : public Mpcopy {
   }
 };
 
-TEST_F(MpcopyUnderFire, LosesNothingWhenTwoWorkersAreKilled) {
+TEST_F(MpcopyUnderFire, Faults32_LosesNothingWhenTwoWorkersAreKilled) {
   Program program(command({"-j2", here_ / "s", here_ / "t"}));
   const auto workers = stop_workers_in_mid_copy(program);
   ASSERT_EQ(workers.size(), kWorkers) << program.output();
@@ -279,7 +279,7 @@ TEST_F(MpcopyUnderFire, LosesNothingWhenTwoWorkersAreKilled) {
   expect_equal_trees_and_no_leftovers();
 }
 
-TEST_F(MpcopyUnderFire, LosesNothingWhenTheSupervisorOfItsPoolIsKilled) {
+TEST_F(MpcopyUnderFire, Faults32_LosesNothingWhenTheSupervisorOfItsPoolIsKilled) {
   Program program(command({"-j2", here_ / "s", here_ / "t"}));
   const auto workers = stop_workers_in_mid_copy(program);
   ASSERT_EQ(workers.size(), kWorkers) << program.output();

@@ -13,7 +13,8 @@
 //
 // What runs: a function, a captureless lambda, or a serializable function object; arguments and results are anything
 // that can be sent (serialize.hpp).  Arguments travel as the parameter types of the function.  Workers are forked
-// from the memory of the program as it was when the pool was made, replacements too: globals set before are seen.
+// from the memory of the program as it was when the pool was made, replacements too: globals set before are seen.  Under
+// the start methods spawn and forkserver (start_method.hpp) they are forked from a fresh copy of the program instead.
 //
 // Deaths: a worker that dies (a signal, exit(), the kernel's out-of-memory killer) fails only the task it was
 // running, with WorkerDied; tasks that waited behind it go to others; a new worker takes its place.  A task has
