@@ -3,7 +3,7 @@
 //   auto context = mp::get_context(mp::StartMethod::spawn);
 //   mp::Process p = context.process(task, "child 1");
 //   mp::Process q = context.process({.name = "TEST", .daemon = true}, task, "child 2");
-//   mp::Pool pool = context.pool(4);                           // or the options of a Pool
+//   mp::Pool pool = context.pool(4);                           // or the options of a Pool; needs pool.hpp
 //
 // start_method.hpp says what the methods are.  Threads: a Context is a value.
 #pragma once
@@ -12,11 +12,13 @@
 #include <type_traits>
 #include <utility>
 
-#include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/start_method.hpp"
 
 namespace multiprocessing {
+
+class Pool;
+struct PoolOptions;
 
 class Context {
  public:
@@ -38,11 +40,9 @@ class Context {
     return made;
   }
 
-  [[nodiscard]] Pool pool(int processes = 0) const { return pool(PoolOptions{.processes = processes}); }
-  [[nodiscard]] Pool pool(PoolOptions options) const {
-    options.start_method = method_;
-    return Pool(std::move(options));
-  }
+  // As the constructors of Pool.
+  [[nodiscard]] Pool pool(int processes = 0) const;
+  [[nodiscard]] Pool pool(PoolOptions options) const;
 
  private:
   StartMethod method_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "multiprocessing/context.hpp"
 #include "multiprocessing/process.hpp"
 #include "pool/core.hpp"
 
@@ -61,6 +62,13 @@ void Pool::terminate() { core().terminate(); }
 void Pool::resize(int processes) { core().resize(processes); }
 int Pool::processes() const { return core().processes(); }
 PoolStats Pool::stats() const { return core().stats(); }
+
+Pool Context::pool(int processes) const { return pool(PoolOptions{.processes = processes}); }
+
+Pool Context::pool(PoolOptions options) const {
+  options.start_method = method_;
+  return Pool(std::move(options));
+}
 
 namespace pool {
 namespace {

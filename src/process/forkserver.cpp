@@ -1,5 +1,6 @@
 #include "process/forkserver.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -177,6 +178,15 @@ void Forkserver::finish_current() noexcept {
 
 // --- the server ------------------------------------------------------------------------------------------------------
 
+// Each child's come with its request.  Those of the first start() would stay open for as long as the server lives, and
+// who reads from the other end of such a one would wait for the server's end.
+void let_go_of_standard_streams() noexcept {
+  const int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (nothing < 0) return;
+  for (int stream = 0; stream <= STDERR_FILENO; ++stream) ::dup2(nothing, stream);
+  if (nothing > STDERR_FILENO) ::close(nothing);
+}
+
 void take_standard_streams(Received& start) {
   for (int stream = 0; stream <= STDERR_FILENO; ++stream) {
     if (!start.standard[stream]) continue;
@@ -252,6 +262,7 @@ void serve(int number, pid_t parent) {
   ::close(number);
   base::Fd parent_end(os::pidfd_open(parent));
   flush_standard_streams();  // lest what static initialisers have said be said again by every child
+  let_go_of_standard_streams();
   while (socket && ::getppid() == parent) {
     // Without a pidfd, none being left, the parent's end is seen ten times a second.
     std::array<pollfd, 2> either{pollfd{socket.get(), POLLIN, 0}, pollfd{parent_end.get(), POLLIN, 0}};

@@ -75,9 +75,10 @@ void Process::start() {
                              "' is a daemon process and must not start others; give it .daemon = false");
   }
   if (process_::is_before_main()) {
-    throw std::logic_error("mp::Process: '" + child.name() +
-                           "' cannot be started before the process that this program is executed for has begun: not by a "
-                           "static initialiser, nor by a main that does not call mp::init() first where it has to");
+    throw std::logic_error(
+        "mp::Process: '" + child.name() +
+        "' cannot be started before the process that this program is executed for has begun: not by a "
+        "static initialiser, nor by a main that does not call mp::init() first where it has to");
   }
   Registry& registry = Registry::current();
   registry.reap_ended();

@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <multiprocessing/multiprocessing.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "memory/family.hpp"
+#include "multiprocessing/connection.hpp"
+#include "multiprocessing/context.hpp"
+#include "multiprocessing/queue.hpp"
+#include "multiprocessing/synchronize.hpp"
 #include "os/faults.hpp"
 #include "process/process_test_support.hpp"
 

@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <multiprocessing/multiprocessing.hpp>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -17,6 +16,10 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/connection.hpp"
+#include "multiprocessing/context.hpp"
+#include "multiprocessing/queue.hpp"
+#include "multiprocessing/synchronize.hpp"
 #include "process/process_test_support.hpp"
 
 namespace multiprocessing {

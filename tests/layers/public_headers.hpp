@@ -12,7 +12,7 @@ inline constexpr char kUmbrella[] = "umbrella";
 inline const std::map<std::string, std::string> kPublicHeaders = {
     {"async_result.hpp", "pool"},
     {"connection.hpp", "channel"},
-    {"context.hpp", "pool"},
+    {"context.hpp", "process"},
     {"detail/aggregate.hpp", "codec"},
     {"detail/aggregate_fields.hpp", "codec"},
     {"detail/archive.hpp", "codec"},
