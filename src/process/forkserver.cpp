@@ -258,11 +258,11 @@ pid_t ask_forkserver(const Message& message, const memory::Newcomer& newcomer) {
 void end_forkserver() noexcept { Forkserver::finish_current(); }
 
 void serve(int number, pid_t parent) {
+  flush_standard_streams();                // lest what static initialisers have said be said again by every child
+  let_go_of_standard_streams();            // before anything of ours can have one of their numbers
   base::Fd socket(os::duplicate(number));  // CLOEXEC
   ::close(number);
   base::Fd parent_end(os::pidfd_open(parent));
-  flush_standard_streams();  // lest what static initialisers have said be said again by every child
-  let_go_of_standard_streams();
   while (socket && ::getppid() == parent) {
     // Without a pidfd, none being left, the parent's end is seen ten times a second.
     std::array<pollfd, 2> either{pollfd{socket.get(), POLLIN, 0}, pollfd{parent_end.get(), POLLIN, 0}};
