@@ -1,6 +1,5 @@
 // Rows of the fault matrix in which the program itself ends during a parallel call: nothing may be left of it.
 #include <gtest/gtest.h>
-#include <pty.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,13 +9,13 @@
 #include <random>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "multiprocessing/parallel.hpp"
 #include "multiprocessing/pool.hpp"
 #include "pool/pool_test_support.hpp"
+#include "support/terminal.hpp"
 
 namespace multiprocessing {
 namespace {
@@ -25,6 +24,7 @@ using namespace std::chrono_literals;
 using testing::Heir;
 using testing::Program;
 using testing::Shared;
+using testing::Terminal;
 using testing::Watchdog;
 
 std::vector<int> numbers(int count) {
@@ -131,33 +131,6 @@ TEST_F(ParallelHost, AnExitByAnotherThreadLeavesNothing) {
   Heir::wait_for_all();
 }
 
-// A program in a terminal of its own.
-struct Terminal {
-  template <class F>
-  explicit Terminal(F main) {
-    pid = ::forkpty(&master, nullptr, nullptr, nullptr);
-    if (pid == 0) ::_exit(main());
-  }
-  ~Terminal() { ::close(master); }
-  Terminal(const Terminal&) = delete;
-  Terminal& operator=(const Terminal&) = delete;
-  // Until the program has written so much, or everybody has closed the terminal.
-  std::string read(std::string_view until = "\1") const {
-    std::string text;
-    char c = 0;
-    while (text.find(until) == std::string::npos && ::read(master, &c, 1) == 1) text.push_back(c);
-    return text;
-  }
-  int status() const {
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-  int master = -1;
-  pid_t pid = -1;
-};
-
 int call_for_ever() {
   parallel_for_each(
       [](int n) {
@@ -171,7 +144,7 @@ int call_for_ever() {
 TEST_F(ParallelHost, Faults23_CtrlCEndsTheProgramAtOnceAndSilently) {
   const Terminal terminal(call_for_ever);
   terminal.read("ready\r\n");
-  ASSERT_EQ(::write(terminal.master, "\3", 1), 1);
+  terminal.type('\3');
   EXPECT_EQ(terminal.status(), 130);
   EXPECT_EQ(terminal.read(), "^C");
   Heir::wait_for_all();

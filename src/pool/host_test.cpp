@@ -1,6 +1,5 @@
 // Rows of the fault matrix in which the program itself ends: nothing may be left of its pools.
 #include <gtest/gtest.h>
-#include <pty.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -14,6 +13,7 @@
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
 #include "pool/pool_test_support.hpp"
+#include "support/terminal.hpp"
 
 namespace multiprocessing {
 namespace {
@@ -23,6 +23,7 @@ using testing::Heir;
 using testing::Program;
 using testing::Shared;
 using testing::Signal;
+using testing::Terminal;
 using testing::Watchdog;
 
 int twice(int n) { return 2 * n; }
@@ -110,36 +111,6 @@ TEST(PoolHost, Faults13_KilledAtAnyTimeItLeavesNothing) {
   RecordProperty("longest_ms", static_cast<int>(longest.count()));
   std::printf("longest until nothing was left: %lld ms\n", static_cast<long long>(longest.count()));
 }
-
-// A program in a terminal of its own; what it and its workers say comes out of the terminal.
-struct Terminal {
-  template <class F>
-  explicit Terminal(F main) {
-    pid = ::forkpty(&master, nullptr, nullptr, nullptr);
-    if (pid == 0) std::exit(main());
-  }
-  ~Terminal() { ::close(master); }
-  Terminal(const Terminal&) = delete;
-  Terminal& operator=(const Terminal&) = delete;
-
-  void type(char c) const { ASSERT_EQ(::write(master, &c, 1), 1); }
-  // Until the program has written so much, or everybody has closed the terminal.
-  std::string read(std::string_view until = "\1") const {
-    std::string text;
-    char c = 0;
-    while (text.find(until) == std::string::npos && ::read(master, &c, 1) == 1) text.push_back(c);
-    return text;
-  }
-  int status() const {
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
-  int master = -1;
-  pid_t pid = -1;
-};
 
 int map_for_ever() {
   Pool pool(4);
