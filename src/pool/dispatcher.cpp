@@ -2,7 +2,6 @@
 //
 // REQUIRES (all of this file): mutex_ held.
 #include <algorithm>
-#include <limits>
 
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/pool.hpp"

@@ -126,7 +126,11 @@ class Worker {
   // Where it dies of the task, the host knows from `began` how long that has run.
   void begin_span() noexcept {
     span_.begin_ns = now_ns();
-    const Began began{static_cast<std::uint16_t>(number_), span_.begin_ns / 1000};
+    tell_beginning(span_.begin_ns);
+  }
+
+  void tell_beginning(std::uint64_t ns) noexcept {
+    const Began began{static_cast<std::uint16_t>(number_), ns / 1000};
     mailbox_.began.store(began.word(), std::memory_order_release);
   }
 
@@ -137,8 +141,7 @@ class Worker {
       task_position_ = task.next;
       if ((task.flags & limited) != 0) {
         stop_value.store(number_ + 1, std::memory_order_relaxed);
-        const Began began{static_cast<std::uint16_t>(number_), now_ns() / 1000};
-        mailbox_.began.store(began.word(), std::memory_order_release);
+        tell_beginning(now_ns());
       }
       const Block block(task);  // keeps what the payload lies in
       codec::Decoder in(block.bytes());
