@@ -6,8 +6,8 @@ include(MpCompileFail)
 set(MP_TEST_TIMEOUT 300)
 
 # mp_compiled_for_once(<target>): what is compiled for the sake of one run. Optimising it would double the time that
-# it takes to compile.
-set(MP_COMPILED_FOR_ONCE $<$<CONFIG:RelWithDebInfo>:-O0>)
+# it takes to compile; lines for the stack that a Watchdog prints are all that is needed of debug information.
+set(MP_COMPILED_FOR_ONCE "$<$<CONFIG:RelWithDebInfo>:-O0;-g1>")
 function(mp_compiled_for_once target)
   mp_target_defaults(${target})
   target_compile_options(${target} PRIVATE ${MP_COMPILED_FOR_ONCE})
