@@ -2,19 +2,22 @@
 # or to one named before it (tests/layers fails where it does not).
 set(MULTIPROCESSING_LAYERS base os crash sync memory codec synchronize channel process pool parallel progress)
 
-# mp_layer(<name> SOURCES <cpp>... [TESTS <cpp>...] [CRASH_TESTS <cpp>...])
+# mp_layer(<name> [SOURCES <cpp>...] [SOURCES_WITH_STEPS <cpp>...] [TESTS <cpp>...] [CRASH_TESTS <cpp>...])
 #
-# SOURCES go into both libraries: `multiprocessing`, what is shipped, and `multiprocessing_testing`, the same code
-# with MULTIPROCESSING_TESTING=1, where commit protocols have named steps at which a test can kill a process.
+# There are two libraries: `multiprocessing`, what is shipped, and `multiprocessing_testing`, the same code with
+# MULTIPROCESSING_TESTING=1, where commit protocols have named steps at which a test can kill a process and system calls
+# can be made to fail (os/faults.hpp). What includes that header, or one that does, is compiled for each of them; all
+# other SOURCES once for both.
 # Every file of TESTS becomes a GoogleTest program linked with the first, every file of CRASH_TESTS one linked
 # with the second; both stand beside the code they test.
 function(mp_layer layer)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;TESTS;CRASH_TESTS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;SOURCES_WITH_STEPS;TESTS;CRASH_TESTS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "mp_layer(${layer}): do not know what to do with '${arg_UNPARSED_ARGUMENTS}'")
   endif()
+  target_sources(multiprocessing_without_steps PRIVATE ${arg_SOURCES})
   foreach(library IN ITEMS multiprocessing multiprocessing_testing)
-    target_sources(${library} PRIVATE ${arg_SOURCES})
+    target_sources(${library} PRIVATE ${arg_SOURCES_WITH_STEPS})
   endforeach()
   if(MULTIPROCESSING_BUILD_TESTS)
     foreach(source IN LISTS arg_TESTS)
@@ -26,7 +29,7 @@ function(mp_layer layer)
   endif()
 endfunction()
 
-# mp_library(<target> <static|shared|default>): an empty library with everything but sources.
+# mp_library(<target> [STATIC|OBJECT] [EXCLUDE_FROM_ALL]): an empty library with everything but sources.
 function(mp_library target)
   add_library(${target} ${ARGN})
   mp_target_defaults(${target})

@@ -51,6 +51,7 @@
 #include "channel/queue_producer.hpp"
 #include "channel/queue_side.hpp"
 #include "memory/arena.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "sync/thread_id.hpp"
 #include "synchronize/this_member.hpp"

@@ -41,6 +41,7 @@
 #include "channel/link_layout.hpp"
 #include "memory/arena.hpp"
 #include "multiprocessing/errors.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "os/programs.hpp"
 #include "sync/spin.hpp"

@@ -1,13 +1,51 @@
-// What of Encoder, Decoder, Writer and Reader is not worth inlining: growth, handles, shared objects, errors.
+// What of Encoder, Decoder, Writer and Reader is not worth inlining: beginning and end, growth, handles, shared objects,
+// the cereal archives, errors.
 #include "multiprocessing/detail/archive.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "multiprocessing/errors.hpp"
 
 namespace multiprocessing::codec {
+
+Encoder::Encoder(Encoder&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      capacity_(std::exchange(other.capacity_, 0)),
+      carried_(std::move(other.carried_)),
+      carried_at_(std::move(other.carried_at_)),
+      descriptors_travel_(other.descriptors_travel_),
+      descriptors_(std::move(other.descriptors_)),
+      descriptors_at_(std::move(other.descriptors_at_)) {}
+
+Encoder& Encoder::operator=(Encoder&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(capacity_, other.capacity_);
+  carried_.swap(other.carried_);
+  carried_at_.swap(other.carried_at_);
+  std::swap(descriptors_travel_, other.descriptors_travel_);
+  descriptors_.swap(other.descriptors_);
+  descriptors_at_.swap(other.descriptors_at_);
+  return *this;
+}
+
+Encoder::~Encoder() { std::free(data_); }
+
+void Encoder::drop_carried() noexcept {
+  while (!carried_at_.empty() && carried_at_.back() >= size_) {
+    carried_at_.pop_back();
+    carried_.pop_back();
+  }
+  while (!descriptors_at_.empty() && descriptors_at_.back() >= size_) {
+    descriptors_at_.pop_back();
+    descriptors_.pop_back();
+  }
+}
 
 // Doubling keeps the cost of growth constant per byte; from 256 on, since most messages fit.
 void Encoder::grow(std::size_t more) {
@@ -67,6 +105,46 @@ memory::Ref Decoder::adopt() {
   return memory::Ref::adopt(id);
 }
 
+OutputArchive::OutputArchive(Writer& out) : Base(this), out_(out) {}
+OutputArchive::~OutputArchive() = default;
+void OutputArchive::carry(const memory::Ref& ref) { out_.carry(ref); }
+void OutputArchive::carry(const detail::SharedFd& descriptor) { out_.carry(descriptor); }
+void OutputArchive::defer(std::function<void()> put_later) { deferred_.push_back(std::move(put_later)); }
+void OutputArchive::serializeDeferments() {
+  for (std::size_t i = 0; i < deferred_.size(); ++i) deferred_[i]();  // which may defer more
+}
+
+InputArchive::InputArchive(Reader& in) : Base(this), in_(in) {}
+InputArchive::~InputArchive() = default;
+memory::Ref InputArchive::adopt() { return in_.adopt(); }
+detail::SharedFd InputArchive::adopt_descriptor() { return in_.adopt_descriptor(); }
+void InputArchive::defer(std::function<void()> get_later) { deferred_.push_back(std::move(get_later)); }
+void InputArchive::serializeDeferments() {
+  for (std::size_t i = 0; i < deferred_.size(); ++i) deferred_[i]();  // which may defer more
+}
+
+Writer::Writer(Encoder& out) noexcept : out_(out) {}
+Writer::~Writer() = default;
+OutputArchive& Writer::archive() {
+  if (archive_ == nullptr) archive_ = std::make_unique<OutputArchive>(*this);
+  return *archive_;
+}
+SharedWritten& Writer::shared() {
+  if (shared_ == nullptr) shared_ = std::make_unique<SharedWritten>();
+  return *shared_;
+}
+
+Reader::Reader(Decoder& in) noexcept : in_(in) {}
+Reader::~Reader() = default;
+InputArchive& Reader::archive() {
+  if (archive_ == nullptr) archive_ = std::make_unique<InputArchive>(*this);
+  return *archive_;
+}
+SharedRead& Reader::shared() {
+  if (shared_ == nullptr) shared_ = std::make_unique<SharedRead>();
+  return *shared_;
+}
+
 std::pair<std::uint32_t, bool> SharedWritten::number_of(std::shared_ptr<const void> object, std::type_index type) {
   const auto next = static_cast<std::uint32_t>(numbers_.size() + 1);
   const auto [entry, is_new] = numbers_.try_emplace({object.get(), type}, next);
@@ -77,6 +155,10 @@ std::pair<std::uint32_t, bool> SharedWritten::number_of(std::shared_ptr<const vo
 bool SharedRead::is_new(std::uint32_t number) const {
   if (number > objects_.size() + 1) throw_malformed("a shared object's number out of order");
   return number == objects_.size() + 1;
+}
+
+void SharedRead::add(std::shared_ptr<void> object, std::type_index type) {
+  objects_.push_back({std::move(object), type});
 }
 
 std::size_t SharedRead::reserve() {

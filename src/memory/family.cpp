@@ -20,6 +20,7 @@
 
 #include "base/error.hpp"
 #include "memory/arena.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "os/programs.hpp"
 #include "os/signals_blocked.hpp"

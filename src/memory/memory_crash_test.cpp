@@ -225,10 +225,10 @@ std::ostream& operator<<(std::ostream& out, const Holdings& all) {
 
 // Checks everything, and returns what there is.
 Holdings look_around() {
-  testing::ArenaCheck check(Arena::get());
-  EXPECT_EQ(check.run(), "");
+  const testing::ArenaState arena = testing::look_at_arena();
+  EXPECT_EQ(arena.damage, "");
   const Stats now = stats();
-  return {now.members, now.objects, check.owned_bytes()};
+  return {now.members, now.objects, arena.owned_bytes};
 }
 
 // Ends and reaps the processes that killed ones have left behind: they are ours, for we are their subreaper.

@@ -8,6 +8,10 @@
 // says what others see when a process dies there.
 #pragma once
 
+#ifdef MULTIPROCESSING_WITHOUT_STEPS
+#error "a file that includes os/faults.hpp, itself or by another header, belongs to SOURCES_WITH_STEPS of its layer"
+#endif
+
 #include <string_view>
 
 namespace multiprocessing::os {

@@ -19,6 +19,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "os/faults.hpp"
+
 // Debian 12's headers are older than the kernels this runs on.
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23

@@ -15,7 +15,6 @@
 #include <span>
 
 #include "multiprocessing/detail/deadline.hpp"
-#include "os/faults.hpp"
 
 namespace multiprocessing::os {
 

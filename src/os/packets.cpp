@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "os/faults.hpp"
 #include "os/os.hpp"
 
 #ifndef MADV_POPULATE_READ

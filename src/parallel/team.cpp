@@ -20,6 +20,7 @@
 #include "multiprocessing/detail/pool_core.hpp"
 #include "multiprocessing/pool_errors.hpp"
 #include "multiprocessing/process.hpp"
+#include "os/faults.hpp"
 #include "parallel/child.hpp"
 #include "process/bootstrap.hpp"
 

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "multiprocessing/errors.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "pool/watch.hpp"
 #include "pool/worker.hpp"

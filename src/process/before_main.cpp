@@ -17,6 +17,7 @@
 
 #include "memory/family.hpp"
 #include "multiprocessing/start_method.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "process/bootstrap.hpp"
 #include "process/default_method.hpp"

@@ -18,6 +18,7 @@
 #include "base/own_threads.hpp"
 #include "crash/traced_call.hpp"
 #include "multiprocessing/process.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "process/exception_text.hpp"
 #include "process/forkserver.hpp"

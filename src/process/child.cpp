@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "process/kill_tree.hpp"
 #include "process/pidfd.hpp"

@@ -18,6 +18,7 @@
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "multiprocessing/errors.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "process/bootstrap.hpp"
 #include "process/child.hpp"

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "memory/family.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "process/before_main.hpp"
 #include "process/bootstrap.hpp"

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/error.hpp"
+#include "os/faults.hpp"
 #include "process/bootstrap.hpp"
 #include "process/default_method.hpp"
 #include "process/forkserver.hpp"

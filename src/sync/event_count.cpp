@@ -2,6 +2,7 @@
 
 #include <climits>
 
+#include "os/faults.hpp"
 #include "os/os.hpp"
 
 namespace multiprocessing::sync {

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "memory/arena.hpp"
 #include "memory/family.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/synchronize.hpp"

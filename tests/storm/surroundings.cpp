@@ -23,10 +23,9 @@ std::set<std::string> names_in(const char* path) {
 
 Surroundings::Surroundings(Report& report)
     : stats(memory::stats()), descriptors(names_in("/proc/self/fd")), shm(names_in("/dev/shm")) {
-  testing::ArenaCheck check(memory::Arena::get());
-  const std::string damage = check.run();
-  if (!damage.empty()) report.violation("the arena: " + damage);
-  owned_bytes = check.owned_bytes();
+  const testing::ArenaState arena = testing::look_at_arena();
+  if (!arena.damage.empty()) report.violation("the arena: " + arena.damage);
+  owned_bytes = arena.owned_bytes;
 }
 
 void compare(const Surroundings& before, Report& report) {

@@ -13,14 +13,10 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <exception>
+#include <functional>
 #include <string_view>
-#include <utility>
 
 #include "memory/family.hpp"
 #include "os/faults.hpp"
@@ -31,11 +27,7 @@ namespace multiprocessing::testing {
 inline constexpr int failed = 99;  // exit status of a child whose expectations did not hold
 
 // For code in a child: gtest's EXPECT_… would be lost with the process.
-inline void require(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "in child %d: not true: %s\n", static_cast<int>(::getpid()), what);
-  ::_exit(failed);
-}
+void require(bool holds, const char* what);
 #define MP_REQUIRE(condition) ::multiprocessing::testing::require((condition), #condition)
 
 class Child {
@@ -44,44 +36,16 @@ class Child {
 
   template <class Body>
   Child(Making making, Body&& body) {
-    if (making == member) {
-      memory::Forked forked = memory::fork_member();
-      pid_ = forked.pid;
-      member_ = forked.member;
-      is_member_ = true;
-      pidfd_ = std::move(forked.pidfd);
-    } else {
-      pid_ = os::fork();
-      if (pid_ > 0) pidfd_ = base::Fd(os::pidfd_open(pid_));
-    }
-    if (pid_ == 0) run(body);
+    if (fork(making)) run_as_child(std::ref(body));
   }
   Child(Child&&) = default;
-  ~Child() {
-    if (pidfd_) {
-      ::kill(pid_, SIGKILL);
-      wait();
-    }
-  }
+  ~Child();
 
   // Waits for the end, reaps the process and, if it was one, the member.  The exit code, or -signal.
-  int wait() {
-    const int status = wait_unreaped();
-    reap_as_member();
-    return status;
-  }
-  void reap_as_member() const {
-    if (is_member_) memory::reap_member(member_);
-  }
-
+  int wait();
+  void reap_as_member() const;
   // The same without reap_member(): the arena stays as the child has left it.
-  int wait_unreaped() {
-    os::Ending ending;
-    os::wait_ended(pidfd_.get(), os::Deadline::never());
-    EXPECT_EQ(os::reap(pidfd_.get(), ending), 0);
-    pidfd_.reset();
-    return ending.status;
-  }
+  int wait_unreaped();
 
   void signal(int number) const { os::pidfd_signal(pidfd_.get(), number); }
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -89,17 +53,8 @@ class Child {
   [[nodiscard]] int pidfd() const { return pidfd_.get(); }
 
  private:
-  template <class Body>
-  [[noreturn]] static void run(Body& body) {
-    os::set_parent_death_signal(SIGKILL);  // when the watchdog ends a test, its children go with it
-    try {
-      body();
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "in child %d: %s\n", static_cast<int>(::getpid()), error.what());
-      ::_exit(failed);
-    }
-    ::_exit(0);
-  }
+  bool fork(Making making);  // true: in the child
+  [[noreturn]] static void run_as_child(const std::function<void()>& body);
 
   pid_t pid_ = 0;
   memory::MemberId member_ = 0;
@@ -108,11 +63,7 @@ class Child {
 };
 
 // Waits until the process has stopped itself at a step (os::steps::stop_at).
-inline void wait_stopped(const Child& child) {
-  siginfo_t info{};
-  while (::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED) < 0 && errno == EINTR) {
-  }
-}
+void wait_stopped(const Child& child);
 
 #ifdef MULTIPROCESSING_TESTING
 

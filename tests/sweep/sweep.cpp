@@ -40,10 +40,9 @@ struct Memory {
 
   // Not Stats::heap_bytes: that counts whole slabs, and a slab stays when its last block goes.
   static Memory now() {
-    testing::ArenaCheck check(memory::Arena::get());
-    std::string damage = check.run();
+    testing::ArenaState arena = testing::look_at_arena();
     const memory::Stats stats = memory::stats();
-    return {std::move(damage), stats.members, stats.objects, check.owned_bytes()};
+    return {std::move(arena.damage), stats.members, stats.objects, arena.owned_bytes};
   }
   [[nodiscard]] std::string text() const {
     return std::to_string(members) + " members, " + std::to_string(objects) + " objects, " +

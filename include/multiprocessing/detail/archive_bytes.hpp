@@ -13,10 +13,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "multiprocessing/detail/ref.hpp"
@@ -29,29 +27,11 @@ namespace multiprocessing::codec {
 class Encoder {
  public:
   Encoder() noexcept = default;
-  Encoder(Encoder&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)),
-        size_(std::exchange(other.size_, 0)),
-        capacity_(std::exchange(other.capacity_, 0)),
-        carried_(std::move(other.carried_)),
-        carried_at_(std::move(other.carried_at_)),
-        descriptors_travel_(other.descriptors_travel_),
-        descriptors_(std::move(other.descriptors_)),
-        descriptors_at_(std::move(other.descriptors_at_)) {}
-  Encoder& operator=(Encoder&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    std::swap(capacity_, other.capacity_);
-    carried_.swap(other.carried_);
-    carried_at_.swap(other.carried_at_);
-    std::swap(descriptors_travel_, other.descriptors_travel_);
-    descriptors_.swap(other.descriptors_);
-    descriptors_at_.swap(other.descriptors_at_);
-    return *this;
-  }
+  Encoder(Encoder&& other) noexcept;
+  Encoder& operator=(Encoder&& other) noexcept;
   Encoder(const Encoder&) = delete;
   Encoder& operator=(const Encoder&) = delete;
-  ~Encoder() { std::free(data_); }
+  ~Encoder();
 
   // Forgets bytes and handles; keeps the memory for the next message.
   void clear() noexcept { truncate(0); }
@@ -73,14 +53,7 @@ class Encoder {
   // Drops everything after offset `size`, handles included: what a serializer had written before it threw.
   void truncate(std::size_t size) noexcept {
     if (size < size_) size_ = size;
-    while (!carried_at_.empty() && carried_at_.back() >= size_) {
-      carried_at_.pop_back();
-      carried_.pop_back();
-    }
-    while (!descriptors_at_.empty() && descriptors_at_.back() >= size_) {
-      descriptors_at_.pop_back();
-      descriptors_.pop_back();
-    }
+    if (!carried_at_.empty() || !descriptors_at_.empty()) drop_carried();
   }
 
   // A handle of this library inside the message: its id travels, and carried() holds on to the object.
@@ -98,6 +71,7 @@ class Encoder {
 
  private:
   void grow(std::size_t more);
+  void drop_carried() noexcept;  // what stood behind the end
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;

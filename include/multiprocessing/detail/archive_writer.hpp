@@ -4,7 +4,7 @@
 // The recursion is ours from the first byte to the last.  Only where it meets a type with cereal's functions
 // does an archive come into being (six hash tables: most messages have no use for it), and whatever such a
 // function hands to the archive comes back into our recursion, so that bounds, depth and speed are the same
-// everywhere.
+// everywhere.  What makes and ends archives stands in archive.cpp: here every program would compile it again.
 #pragma once
 
 #include <cereal/cereal.hpp>
@@ -14,7 +14,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <typeindex>
 #include <utility>
 #include <vector>
@@ -27,7 +26,8 @@ namespace multiprocessing::codec {
 // defer … as with cereal's own, and carry()/adopt() for the handles and descriptors of this library.
 class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision> {
  public:
-  explicit OutputArchive(Writer& out) : Base(this), out_(out) {}
+  explicit OutputArchive(Writer& out);
+  ~OutputArchive();
 
   template <class... T>
   OutputArchive& operator()(T&&... values) {
@@ -45,9 +45,7 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
 
   void carry(const memory::Ref& ref);
   void carry(const detail::SharedFd& descriptor);
-  void serializeDeferments() {
-    for (std::size_t i = 0; i < deferred_.size(); ++i) deferred_[i]();
-  }
+  void serializeDeferments();
 
  private:
   friend class Writer;
@@ -65,7 +63,7 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
   void put(const cereal::BinaryData<T>& data);
   template <class T>
   void put(const cereal::DeferredData<T>& later) {
-    deferred_.push_back([this, later] { put(later.value); });
+    defer([this, later] { put(later.value); });
   }
   template <class T>
   void put(const cereal::base_class<T>& base) {
@@ -81,13 +79,16 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
     Base::operator()(value);
   }
 
+  void defer(std::function<void()> put_later);
+
   Writer& out_;
   std::vector<std::function<void()>> deferred_;
 };
 
 class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision> {
  public:
-  explicit InputArchive(Reader& in) : Base(this), in_(in) {}
+  explicit InputArchive(Reader& in);
+  ~InputArchive();
 
   template <class... T>
   InputArchive& operator()(T&&... values) {
@@ -105,9 +106,7 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
 
   [[nodiscard]] memory::Ref adopt();
   [[nodiscard]] detail::SharedFd adopt_descriptor();
-  void serializeDeferments() {
-    for (std::size_t i = 0; i < deferred_.size(); ++i) deferred_[i]();
-  }
+  void serializeDeferments();
 
  private:
   friend class Reader;
@@ -125,7 +124,7 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   void get(cereal::BinaryData<T>& data);
   template <class T>
   void get(cereal::DeferredData<T>& later) {
-    deferred_.push_back([this, later]() mutable { get(later.value); });
+    defer([this, later]() mutable { get(later.value); });
   }
   template <class T>
   void get(cereal::base_class<T>& base) {
@@ -140,6 +139,8 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   void get_own(T& value) {
     Base::operator()(value);
   }
+
+  void defer(std::function<void()> get_later);
 
   Reader& in_;
   std::vector<std::function<void()>> deferred_;
@@ -195,7 +196,7 @@ class SharedRead {
  public:
   // Throws Error for a number that is neither the next nor of an object already met.
   [[nodiscard]] bool is_new(std::uint32_t number) const;
-  void add(std::shared_ptr<void> object, std::type_index type) { objects_.push_back({std::move(object), type}); }
+  void add(std::shared_ptr<void> object, std::type_index type);
   // For an object that is made only after its members are read: until fill(), naming it is an error.
   std::size_t reserve();
   void fill(std::size_t place, std::shared_ptr<void> object, std::type_index type);
@@ -212,7 +213,8 @@ class SharedRead {
 
 class Writer {
  public:
-  explicit Writer(Encoder& out) noexcept : out_(out) {}
+  explicit Writer(Encoder& out) noexcept;
+  ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
@@ -227,22 +229,25 @@ class Writer {
   void weigh(std::size_t before) {
     if (out_.size() == before && ++weightless_ > kMaxWeightless) throw_too_many_weightless();
   }
-  SharedWritten& shared() { return *(shared_ ? shared_ : (shared_ = std::make_unique<SharedWritten>())); }
+  SharedWritten& shared();
   template <class T>
   void own(const T& value);
 
  private:
   friend class Nested;
+  OutputArchive& archive();
+
   Encoder& out_;
   unsigned depth_ = 0;
   std::size_t weightless_ = 0;
   std::unique_ptr<SharedWritten> shared_;
-  std::optional<OutputArchive> archive_;
+  std::unique_ptr<OutputArchive> archive_;
 };
 
 class Reader {
  public:
-  explicit Reader(Decoder& in) noexcept : in_(in) {}
+  explicit Reader(Decoder& in) noexcept;
+  ~Reader();
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
@@ -266,19 +271,20 @@ class Reader {
   void weigh(std::size_t before) {
     if (in_.remaining() == before && ++weightless_ > kMaxWeightless) throw_malformed("too many empty elements");
   }
-  SharedRead& shared() { return *(shared_ ? shared_ : (shared_ = std::make_unique<SharedRead>())); }
+  SharedRead& shared();
   template <class T>
   void own(T& value);
 
  private:
   friend class Nested;
+  InputArchive& archive();
   [[noreturn]] void throw_truncated_count(std::uint64_t count) const;
 
   Decoder& in_;
   unsigned depth_ = 0;
   std::size_t weightless_ = 0;
   std::unique_ptr<SharedRead> shared_;
-  std::optional<InputArchive> archive_;
+  std::unique_ptr<InputArchive> archive_;
 };
 
 // One level deeper while this object lives.
@@ -333,15 +339,13 @@ T read(Reader& in) {
 template <class T>
 void Writer::own(const T& value) {
   const Nested nested(*this);
-  if (!archive_) archive_.emplace(*this);
-  archive_->put_own(value);
+  archive().put_own(value);
 }
 
 template <class T>
 void Reader::own(T& value) {
   const Nested nested(*this);
-  if (!archive_) archive_.emplace(*this);
-  archive_->get_own(value);
+  archive().get_own(value);
 }
 
 // One readable line for a type that cannot be sent; true for one that can.
@@ -398,8 +402,6 @@ template <class T>
 void OutputArchive::put(const cereal::BinaryData<T>& data) {
   out_.raw(data.data, static_cast<std::size_t>(data.size));
 }
-inline void OutputArchive::carry(const memory::Ref& ref) { out_.carry(ref); }
-inline void OutputArchive::carry(const detail::SharedFd& descriptor) { out_.carry(descriptor); }
 
 template <class T>
 void InputArchive::get(T& value) {
@@ -422,7 +424,5 @@ void InputArchive::get(cereal::BinaryData<T>& data) {
   const std::byte* const from = in_.raw(size);
   if (size != 0) std::memcpy(data.data, from, size);
 }
-inline memory::Ref InputArchive::adopt() { return in_.adopt(); }
-inline detail::SharedFd InputArchive::adopt_descriptor() { return in_.adopt_descriptor(); }
 
 }  // namespace multiprocessing::codec

@@ -1,9 +1,7 @@
 // Buffers of the channels' templates: where a taken message goes before it becomes a value.  Layer: channel.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <span>
 #include <utility>
@@ -18,67 +16,31 @@ namespace multiprocessing::channel {
 // Collects messages end to end; uninitialised memory that is kept for the next time.
 class MessageBuffer final : public Receiver {
  public:
-  // Room for this many messages: accept() may not allocate.
-  void expect(std::size_t messages) {
-    size_ = 0;
-    ends_.clear();
-    ends_.reserve(messages);
-    blocks_.reserve(messages);
-    const std::size_t room_for_small = messages == 1 ? smallest : smallest * 16;
-    if (capacity_ < room_for_small) reserve(room_for_small);
-  }
-  [[nodiscard]] std::size_t room() const noexcept override {
-    return ends_.size() < ends_.capacity() ? capacity_ - size_ : 0;
-  }
-  void reserve(std::size_t bytes) override {  // nothing is kept yet when it is called
-    if (bytes < smallest) bytes = smallest;
-    data_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
-    capacity_ = bytes;
-  }
-  void accept(std::span<const std::byte> bytes) noexcept override {
-    if (!bytes.empty()) std::memcpy(data_.get() + size_, bytes.data(), bytes.size());
-    size_ += bytes.size();
-    ends_.push_back(size_);
-  }
-  void accept_block(memory::Ref block, std::size_t bytes) noexcept override {
-    blocks_.push_back({ends_.size(), std::move(block), bytes});
-    ends_.push_back(size_);
-  }
-  void accept_handles(std::vector<memory::Ref> handles) noexcept override {
-    for (memory::Ref& handle : handles) handles_.push_back(std::move(handle));
-  }
-  [[nodiscard]] std::span<const std::byte> message(std::size_t i) const noexcept {
-    const auto block = std::ranges::lower_bound(blocks_, i, {}, &Block::message);
-    if (block != blocks_.end() && block->message == i) return block->bytes();
-    const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
-    return {data_.get() + begin, ends_[i] - begin};
-  }
-  // Values are made: their handles hold for themselves now, and large memory goes back.
-  void done() noexcept {
-    handles_.clear();
-    blocks_.clear();
-    if (capacity_ > largest_kept) {
-      data_.reset();
-      capacity_ = 0;
-    }
-  }
+  MessageBuffer();
+  ~MessageBuffer();
+  MessageBuffer(const MessageBuffer&) = delete;
+  MessageBuffer& operator=(const MessageBuffer&) = delete;
+
+  void expect(std::size_t messages);  // room for so many: accept() may not allocate
+  [[nodiscard]] std::size_t room() const noexcept override;
+  void reserve(std::size_t bytes) override;
+  void accept(std::span<const std::byte> bytes) noexcept override;
+  void accept_block(memory::Ref block, std::size_t bytes) noexcept override;
+  void accept_handles(std::vector<memory::Ref> handles) noexcept override;
+  [[nodiscard]] std::span<const std::byte> message(std::size_t i) const noexcept;
+  void done() noexcept;  // values are made: their handles hold for themselves now, and large memory goes back
 
  private:
-  static constexpr std::size_t smallest = std::size_t{4} << 10;
-  static constexpr std::size_t largest_kept = std::size_t{1} << 20;
+  struct Block {
+    std::size_t message;
+    memory::Ref ref;
+    std::size_t size;
+  };
   std::unique_ptr<std::byte[]> data_;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
   std::vector<std::size_t> ends_;
   std::vector<memory::Ref> handles_;
-  struct Block {
-    std::size_t message;
-    memory::Ref ref;
-    std::size_t size;
-    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
-      return {static_cast<const std::byte*>(ref.address()), size};
-    }
-  };
   std::vector<Block> blocks_;
 };
 
