@@ -10,7 +10,7 @@ set(MP_TEST_TIMEOUT 300)
 # spend another tenth on tidying up its memory.
 set(MP_COMPILED_FOR_ONCE "$<$<CONFIG:RelWithDebInfo>:-O0;-g1>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  list(APPEND MP_COMPILED_FOR_ONCE "SHELL:--param ggc-min-heapsize=524288")
+  list(APPEND MP_COMPILED_FOR_ONCE --param=ggc-min-heapsize=524288)
 endif()
 function(mp_compiled_for_once target)
   mp_target_defaults(${target})

@@ -376,7 +376,7 @@ TEST_F(PoolTraceback, NamesWhatIsCalledByTheStandardLibrary) {
         +[](int n) { return std::vector<int>(3).at(static_cast<std::size_t>(n)); }, 5);
   });
   std::puts(text.c_str());
-  EXPECT_HAS(text, "::at(unsigned long) at ");
+  EXPECT_HAS(text, "::at(unsigned long) ");
 }
 
 }  // namespace
