@@ -263,11 +263,6 @@ void Core::note_when_complete(std::shared_ptr<Job> job, std::function<void()> no
   }
 }
 
-void Core::under_lock(const std::function<void()>& f) {
-  const std::lock_guard lock(mutex_);
-  f();
-}
-
 void Core::result_thread() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -466,10 +461,6 @@ void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> c
 void note_when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> note) {
   require_owner(core);
   core.note_when_complete(std::move(job), std::move(note));
-}
-void under_lock(Core& core, const std::function<void()>& f) {
-  require_owner(core);
-  core.under_lock(f);
 }
 bool cancel(Core& core, const std::shared_ptr<Job>& job) {
   require_owner(core);

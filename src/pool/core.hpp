@@ -85,7 +85,6 @@ class Core : public std::enable_shared_from_this<Core> {
   static bool wait(std::span<const std::shared_ptr<Core>> cores, const std::function<bool()>& ready, Deadline deadline);
   void when_complete(std::shared_ptr<Job> job, std::function<void()> callback);
   void note_when_complete(std::shared_ptr<Job> job, std::function<void()> note);
-  void under_lock(const std::function<void()>& f);
   void require_open();
   void close();
   void join();
