@@ -108,6 +108,50 @@ struct Star {
 template <class Result>
 using map_value = std::conditional_t<std::is_void_v<Result>, std::monostate, std::vector<value_of<Result>>>;
 
+// The values of a map while they arrive.  Plain ones are written where the caller gets them; of others there is not one
+// before it arrives.  (Elements of std::vector<bool> have no places of their own.)
+template <class Value>
+inline constexpr bool is_written_in_place =
+    std::is_trivially_copyable_v<Value>&& std::is_default_constructible_v<Value>&& std::is_move_assignable_v<Value> &&
+    !std::is_same_v<Value, bool>;
+
+template <class Value>
+class MapValues {
+  static constexpr bool in_place = is_written_in_place<Value>;
+
+ public:
+  explicit MapValues(std::size_t count) : slots_(count) {}
+  void put(std::size_t i, Value&& value) {
+    if constexpr (in_place) {
+      slots_[i] = std::move(value);
+    } else {
+      slots_[i].emplace(std::move(value));
+    }
+  }
+  // All, once they are here.
+  std::vector<Value> take() {
+    if constexpr (in_place) {
+      return std::move(slots_);
+    } else {
+      std::vector<Value> values;
+      values.reserve(slots_.size());
+      for (std::optional<Value>& each : slots_) values.push_back(std::move(*each));
+      slots_ = {};
+      return values;
+    }
+  }
+
+ private:
+  std::vector<std::conditional_t<in_place, Value, std::optional<Value>>> slots_;
+};
+template <>
+class MapValues<void> {
+ public:
+  explicit MapValues(std::size_t) {}
+  void put(std::size_t, std::monostate) {}
+  std::monostate take() { return {}; }
+};
+
 // map and starmap: `Items` is random access (operator[]).
 template <class How, class Result, class Arguments, class Items, class Item>
 class MapJob final : public ValueJob<map_value<Result>> {
@@ -130,7 +174,7 @@ class MapJob final : public ValueJob<map_value<Result>> {
   }
   void deliver(Calls calls, codec::Decoder& in) override {
     for (std::size_t i = calls.first; i < calls.end(); ++i) {
-      note(i, take_result<Result>(in, [this, i](Value&& arrived) { values_[i].emplace(std::move(arrived)); }));
+      note(i, take_result<Result>(in, [this, i](Value&& arrived) { values_.put(i, std::move(arrived)); }));
     }
     if (this->left == calls.count) finish();
   }
@@ -155,21 +199,12 @@ class MapJob final : public ValueJob<map_value<Result>> {
     this->error = std::move(why);
   }
   void finish() {
-    if (this->error != nullptr) return;
-    if constexpr (std::is_void_v<Result>) {
-      this->value.emplace();
-    } else {
-      std::vector<Value> values;
-      values.reserve(count_);
-      for (std::optional<Value>& each : values_) values.push_back(std::move(*each));
-      this->value.emplace(std::move(values));
-    }
-    values_.clear();
+    if (this->error == nullptr) this->value.emplace(values_.take());
   }
 
   Items items_;
   std::size_t count_;
-  std::vector<std::optional<Value>> values_;
+  MapValues<Result> values_;
   std::size_t first_failed_ = static_cast<std::size_t>(-1);
 };
 
