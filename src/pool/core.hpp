@@ -124,22 +124,26 @@ class Core : public std::enable_shared_from_this<Core> {
 
   class Waiting;  // a thread that moves tasks and results while it waits
 
-  // core.cpp: life and death
+  // core.cpp: the start
   void make_mailbox(std::size_t place) noexcept;
   void start_supervisor(PoolOptions& options);
   void await_workers();
   void start_thread();
-  bool wait_and_pump(const std::function<bool()>& ready, Deadline deadline);
   void ring_supervisor() noexcept;
   [[nodiscard]] bool supervisor_has_ended(Deadline deadline) const noexcept;
+  void require_usable() const;
+
+  // waiting.cpp
+  bool wait_and_pump(const std::function<bool()>& ready, Deadline deadline);
   void result_thread();
   void run_callbacks(std::unique_lock<std::mutex>& lock);
+
+  // end.cpp
   void end_processes(Wish how);
   void tell_to_end(Wish how);
   void tell_to_finish(std::size_t place) noexcept;
   void join_thread();
   void reap_all() noexcept;
-  void require_usable() const;
   void break_pool(std::exception_ptr why);
   void fail_all(const std::exception_ptr& why);
 
