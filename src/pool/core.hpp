@@ -173,10 +173,10 @@ class Core : public std::enable_shared_from_this<Core> {
   void finished(const Task& task);
   bool look_after(std::size_t place);
   void bury(std::size_t place);
-  [[nodiscard]] std::exception_ptr error_of_the_dead(const Sent& sent, const Place& place, Cause cause);
+  [[nodiscard]] std::exception_ptr error_of_the_dead(std::size_t place, const Sent& sent, Cause cause);
   void count_death(Place& place, bool in_order);
   void has_started() noexcept;
-  void count_failed_start(const Place& place);
+  void count_failed_start(std::size_t place);
   [[nodiscard]] std::chrono::nanoseconds patience() const;
 
   // reports.cpp: what the log and the trace are told
