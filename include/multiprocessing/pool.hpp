@@ -60,6 +60,7 @@
 #include "multiprocessing/async_result.hpp"
 #include "multiprocessing/detail/deadline.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
+#include "multiprocessing/detail/pool_imap.hpp"
 #include "multiprocessing/detail/pool_jobs.hpp"
 #include "multiprocessing/pool_errors.hpp"
 #include "multiprocessing/pool_options.hpp"
@@ -105,95 +106,6 @@ namespace pool {
 // Throw std::invalid_argument for what is negative.
 [[nodiscard]] Policy policy_of(const TaskOptions& options);
 [[nodiscard]] Policy policy_of(const MapOptions& options);
-
-// The input of an imap: a reference to an lvalue, or the range itself.  (std::views::all would do it; clang 14 cannot
-// compile libstdc++ 12's.)
-template <class Range>
-class Input {
-  using Plain = std::remove_reference_t<Range>;
-  static constexpr bool is_borrowed = std::is_lvalue_reference_v<Range>;
-
- public:
-  explicit Input(Plain& range) requires is_borrowed : range_(&range) {}
-  explicit Input(Plain&& range) requires(!is_borrowed) : range_(std::move(range)) {}
-  [[nodiscard]] Plain& get() noexcept {
-    if constexpr (is_borrowed) {
-      return *range_;
-    } else {
-      return range_;
-    }
-  }
-
- private:
-  std::conditional_t<is_borrowed, Plain*, Plain> range_;
-};
-
-template <class How, class F, std::ranges::input_range Range>
-struct ImapSource {
-  using Item = std::ranges::range_value_t<Range>;
-  using Job = ImapJob<How, F, Item>;
-  using Value = typename Job::Value;
-  static constexpr bool is_sized = std::ranges::sized_range<Range>;
-
-  ImapSource(std::shared_ptr<Core> engine, Input<Range> items, std::shared_ptr<Job> imap_job,
-             std::size_t items_per_task)
-      : core(std::move(engine)),
-        input(std::move(items)),
-        job(std::move(imap_job)),
-        chunk(items_per_task),
-        window(std::max<std::size_t>(32, 4 * chunk * static_cast<std::size_t>(processes(*core)))) {
-    if constexpr (is_sized) total = static_cast<std::size_t>(std::ranges::size(input.get()));
-  }
-
-  void advance() {
-    current.reset();
-    if (!next) next.emplace(std::ranges::begin(input.get()));
-    read_ahead();
-    if (at == outcomes.size()) {
-      if (in_flight == 0) return;
-      pool::wait(
-          *core, [this] { return job->has_outcome(); }, Deadline::never());
-      under_lock(*core, [this] { outcomes = job->take(); });
-      at = 0;
-      in_flight -= outcomes.size();
-      read_ahead();
-    }
-    typename Job::Outcome outcome = std::move(outcomes[at++]);
-    if (outcome.error != nullptr) std::rethrow_exception(outcome.error);
-    current = std::move(outcome.value);
-  }
-
-  // Items given to workers and not yet here are at most `window`.
-  void read_ahead() {
-    while (in_flight + chunk <= window || in_flight == 0) {
-      std::vector<Item> items;
-      for (; items.size() < chunk && *next != std::ranges::end(input.get()); ++*next) items.push_back(**next);
-      if (items.empty()) return;
-      const std::size_t count = items.size();
-      std::size_t task = 0;
-      under_lock(*core, [&] { task = job->add(std::move(items)); });
-      try {
-        submit_more(*core, job, {task, 1});
-      } catch (...) {
-        under_lock(*core, [&] { job->withdraw(); });
-        throw;
-      }
-      in_flight += count;
-    }
-  }
-
-  std::shared_ptr<Core> core;
-  Input<Range> input;
-  std::shared_ptr<Job> job;
-  std::size_t chunk;
-  std::size_t window;
-  std::size_t total = 0;
-  std::optional<std::ranges::iterator_t<Range>> next;
-  std::size_t in_flight = 0;
-  std::vector<typename Job::Outcome> outcomes;
-  std::size_t at = 0;
-  std::optional<Value> current;
-};
 
 inline constexpr std::size_t largest_chunk = std::size_t{1} << 20;
 
@@ -304,9 +216,15 @@ class Pool {
 
   template <class F, class... Args>
   static auto make_apply(const TaskOptions& options, F&& f, Args&&... args) {
-    static_assert(pool::Batch<F, Args...>::Call::check());
-    auto job =
-        std::make_shared<pool::ApplyJob<F, Args...>>(std::in_place, std::forward<F>(f), std::forward<Args>(args)...);
+    using Batch = pool::Batch<F, Args...>;
+    static_assert(Batch::Call::check());
+    return make_call<typename Batch::result, typename Batch::arguments>(Batch::function(std::forward<F>(f)), options,
+                                                                        std::forward<Args>(args)...);
+  }
+  template <class Result, class Arguments, class... Args>
+  static auto make_call(pool::FunctionPtr function, const TaskOptions& options, Args&&... args) {
+    auto job = std::make_shared<pool::ApplyJob<Result, Arguments, codec::travel_t<Args>...>>(
+        std::move(function), std::forward<Args>(args)...);
     job->policy = pool::policy_of(options);
     return job;
   }
@@ -317,47 +235,61 @@ class Pool {
     if constexpr (!std::is_void_v<Result>) return std::move(*job.value);
   }
 
-  template <class How, class Item, class F, class Items>
-  auto make_map(F&& f, Items items, std::size_t count, const MapOptions& options) {
-    static_assert(How::template batch<F, Item>::Call::check());
-    auto job = std::make_shared<pool::MapJob<How, F, Items, Item>>(std::forward<F>(f), std::move(items), count);
-    job->policy = pool::policy_of(options);
-    return job;
-  }
-
+  // From here on it matters no more what is called (pool_batch.hpp).
   template <class How, class F, class Range>
   auto map_all(F&& f, Range&& items, const MapOptions& options) {
-    using Item = std::ranges::range_value_t<Range>;
-    using Result = typename How::template batch<F, Item>::result;
-    using All =
-        std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
-    const auto wait_for = [this](auto job) {
-      pool::run(core(), job, job->size());
-      return take<All>(*job);
-    };
-    if constexpr (std::ranges::random_access_range<Range> && std::ranges::sized_range<Range>) {
-      const auto count = static_cast<std::size_t>(std::ranges::size(items));
-      return wait_for(make_map<How, Item>(std::forward<F>(f),
-                                          pool::Borrowed<std::ranges::iterator_t<Range>>{std::ranges::begin(items)},
-                                          count, options));
-    } else {
-      auto copy = collect(items);
-      const std::size_t count = copy.size();
-      return wait_for(make_map<How, Item>(std::forward<F>(f), std::move(copy), count, options));
-    }
+    using Batch = typename How::template batch<F, std::ranges::range_value_t<Range>>;
+    static_assert(Batch::Call::check());
+    return run_map<How, typename Batch::result, typename Batch::arguments>(Batch::function(std::forward<F>(f)),
+                                                                           std::forward<Range>(items), options);
   }
 
   template <class How, class F, class Range>
   auto map_later(F&& f, Range&& items, const MapOptions& options) {
+    using Batch = typename How::template batch<F, std::ranges::range_value_t<Range>>;
+    static_assert(Batch::Call::check());
+    return submit_map<How, typename Batch::result, typename Batch::arguments>(Batch::function(std::forward<F>(f)),
+                                                                              items, options);
+  }
+
+  template <class Result>
+  using all_of = std::conditional_t<std::is_void_v<Result>, void, std::vector<pool::value_of<Result>>>;
+
+  template <class How, class Result, class Arguments, class Item, class Items>
+  static auto make_map(pool::FunctionPtr function, Items items, std::size_t count, const MapOptions& options) {
+    auto job = std::make_shared<pool::MapJob<How, Result, Arguments, Items, Item>>(std::move(function),
+                                                                                   std::move(items), count);
+    job->policy = pool::policy_of(options);
+    return job;
+  }
+
+  template <class How, class Result, class Arguments, class Range>
+  all_of<Result> run_map(pool::FunctionPtr function, Range&& items, const MapOptions& options) {
     using Item = std::ranges::range_value_t<Range>;
-    using Result = typename How::template batch<F, Item>::result;
-    using All =
-        std::conditional_t<std::is_void_v<Result>, void, std::vector<typename How::template batch<F, Item>::value>>;
+    if constexpr (std::ranges::random_access_range<Range> && std::ranges::sized_range<Range>) {
+      const auto count = static_cast<std::size_t>(std::ranges::size(items));
+      auto job = make_map<How, Result, Arguments, Item>(
+          std::move(function), pool::Borrowed<std::ranges::iterator_t<Range>>{std::ranges::begin(items)}, count,
+          options);
+      pool::run(core(), job, count);
+      return take<all_of<Result>>(*job);
+    } else {
+      auto copy = collect(items);
+      const std::size_t count = copy.size();
+      auto job = make_map<How, Result, Arguments, Item>(std::move(function), std::move(copy), count, options);
+      pool::run(core(), job, count);
+      return take<all_of<Result>>(*job);
+    }
+  }
+
+  template <class How, class Result, class Arguments, class Range>
+  AsyncResult<all_of<Result>> submit_map(pool::FunctionPtr function, Range& items, const MapOptions& options) {
     auto copy = collect(items);
     const std::size_t count = copy.size();
-    auto job = make_map<How, Item>(std::forward<F>(f), std::move(copy), count, options);
-    pool::submit(core(), job, {0, job->size()});
-    return AsyncResult<All>(core_, std::move(job));
+    auto job = make_map<How, Result, Arguments, std::ranges::range_value_t<Range>>(std::move(function), std::move(copy),
+                                                                                   count, options);
+    pool::submit(core(), job, {0, count});
+    return AsyncResult<all_of<Result>>(core_, std::move(job));
   }
 
   // std::vector<bool> has no bools to refer to: a deque.
@@ -371,15 +303,22 @@ class Pool {
 
   template <class F, class Range>
   auto imap_range(F&& f, Range&& items, const MapOptions& options, bool ordered) {
-    using Source = pool::ImapSource<pool::Single, F, Range>;
-    static_assert(pool::Batch<F, typename Source::Item>::Call::check());
-    auto job = std::make_shared<typename Source::Job>(std::forward<F>(f), ordered);
+    using Batch = pool::Batch<F, std::ranges::range_value_t<Range>>;
+    static_assert(Batch::Call::check());
+    using Source = pool::ImapSource<typename Batch::result, typename Batch::arguments, Range>;
+    return read_imap<Source>(Batch::function(std::forward<F>(f)), pool::Input<Range>(std::forward<Range>(items)),
+                             options, ordered);
+  }
+  template <class Source, class Input>
+  ImapRange<typename Source::Value, Source> read_imap(pool::FunctionPtr function, Input input,
+                                                      const MapOptions& options, bool ordered) {
+    auto job = std::make_shared<pool::ImapJob>(std::move(function), ordered);
     job->policy = pool::policy_of(options);
     job->policy.chunk = 1;  // to the engine a chunk of imap is one call
     require_open(core());
+    const auto items_per_task = std::clamp<std::size_t>(options.chunksize, 1, pool::largest_chunk);
     return ImapRange<typename Source::Value, Source>(
-        std::make_unique<Source>(core_, pool::Input<Range>(std::forward<Range>(items)), std::move(job),
-                                 std::clamp<std::size_t>(options.chunksize, 1, pool::largest_chunk)));
+        std::make_unique<Source>(core_, std::move(job), items_per_task, std::move(input)));
   }
 
   std::shared_ptr<pool::Core> core_;

@@ -4,19 +4,15 @@
 #include <cstring>
 #include <span>
 
-#include "base/error.hpp"
 #include "multiprocessing/detail/ref.hpp"
-#include "os/os.hpp"
+#include "multiprocessing/errors.hpp"
 #include "pool/mailbox.hpp"
 
 namespace multiprocessing::pool {
 
 // Copies the payload into a block of its own; `name` is what travels.
 inline memory::Ref make_block(std::span<const std::byte> payload, BlockName& name) {
-  memory::Ref block = memory::Ref::create(memory::Kind::block, payload.size());
-  if (const int error = os::populate(block.address(), payload.size()); error < 0) {
-    base::throw_os_error("secure memory for", "arguments or result of a pool task", -error);
-  }
+  memory::Ref block = memory::take_block(payload.size()).ref;
   std::memcpy(block.address(), payload.data(), payload.size());
   name = {block.id(), payload.size()};
   return block;

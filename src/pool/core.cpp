@@ -1,23 +1,20 @@
-// Life and death of a pool: start, waiting, callbacks, the end.
+// Life and death of a pool: its start, and the interface of pool.hpp.
 #include "pool/core.hpp"
 
 #include <signal.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "base/error.hpp"
-#include "base/log.hpp"
 #include "base/own_threads.hpp"
 #include "multiprocessing/detail/callable_token.hpp"
 #include "multiprocessing/pool.hpp"
 #include "os/os.hpp"
 #include "os/signals_blocked.hpp"
 #include "pool/supervisor.hpp"
-#include "pool/waiting.hpp"
 #include "process/bootstrap.hpp"
 #include "process/report.hpp"
 
@@ -36,21 +33,6 @@ template <class T>
 SharedArea<T>::~SharedArea() {
   os::unmap(area_, count_ * sizeof(T));
 }
-
-namespace {
-
-void run_callback(const std::function<void()>& callback) noexcept {
-  try {
-    callback();
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "multiprocessing: exception in a callback of a pool: %s: %s\n",
-                 type_text(typeid(e).name()).c_str(), e.what());
-  } catch (...) {
-    std::fputs("multiprocessing: exception in a callback of a pool\n", stderr);
-  }
-}
-
-}  // namespace
 
 std::shared_ptr<Core> Core::start(PoolOptions options) {
   auto core = std::make_shared<Core>(std::move(options));
@@ -201,243 +183,6 @@ void Core::require_open() {
   require_usable();
 }
 
-void Core::run(const std::shared_ptr<Job>& job, std::size_t calls) {
-  const Waiting waiting(*this);  // before anything is submitted: this thread takes the results itself
-  submit(job, {0, calls});
-  wait_and_pump([&job] { return job->left.load(std::memory_order_acquire) == 0; }, Deadline::never());
-}
-
-bool Core::wait(const std::function<bool()>& ready, Deadline deadline) {
-  const Waiting waiting(*this);
-  return wait_and_pump(ready, deadline);
-}
-
-bool Core::wait_and_pump(const std::function<bool()>& ready, Deadline deadline) {
-  for (;;) {
-    std::chrono::nanoseconds nap{};
-    for (sync::Spin spin(pump_cost);;) {
-      {
-        const std::lock_guard lock(mutex_);
-        const bool moved = pump();
-        if (ready()) {
-          spin.paid_off();
-          return true;
-        }
-        if (moved) continue;
-        nap = patience();
-      }
-      if (deadline.is_over()) return false;
-      if (!spin.again()) break;
-    }
-    const auto ticket = control_->doorbell.prepare();
-    {
-      const std::lock_guard lock(mutex_);
-      if (pump() || ready()) continue;
-    }
-    control_->doorbell.wait(ticket, deadline.at_most(nap));
-  }
-}
-
-void Core::when_complete(std::shared_ptr<Job> job, std::function<void()> callback) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (job->left.load(std::memory_order_acquire) != 0) {
-      watched_jobs_.emplace(std::move(job), std::move(callback));
-      return;
-    }
-    if (!stop_thread_.load()) {
-      callbacks_.push_back(std::move(callback));
-      thread_events_.notify();
-      return;
-    }
-  }
-  run_callback(callback);  // the pool has ended: there is nobody else to run it
-}
-
-void Core::note_when_complete(std::shared_ptr<Job> job, std::function<void()> note) {
-  const std::lock_guard lock(mutex_);
-  if (job->left.load(std::memory_order_acquire) != 0) {
-    noted_jobs_.emplace(std::move(job), std::move(note));
-  } else {
-    note();
-  }
-}
-
-void Core::under_lock(const std::function<void()>& f) {
-  const std::lock_guard lock(mutex_);
-  f();
-}
-
-void Core::result_thread() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    run_callbacks(lock);
-    if (stop_thread_.load() && callbacks_.empty()) return;
-    const bool others_pump = waiters_.load() != 0;
-    if (!others_pump) pump();
-    if (!callbacks_.empty()) continue;
-    if (trace_ != nullptr) trace_->flush_if_due();
-    const bool park = others_pump || undecided_ == 0;
-    const std::chrono::nanoseconds nap = park ? sync::EventCount::look_again : patience();
-    sync::EventCount& events = park ? thread_events_ : control_->doorbell;
-    const auto ticket = events.prepare();
-    const bool look_again =
-        park ? !callbacks_.empty() || stop_thread_.load() || (undecided_ != 0 && waiters_.load() == 0)
-             : waiters_.load() != 0 || pump();
-    if (look_again) continue;
-    lock.unlock();
-    events.wait(ticket, Deadline::after(nap));
-    lock.lock();
-    if (park) pump();  // deaths of idle workers
-  }
-}
-
-void Core::run_callbacks(std::unique_lock<std::mutex>& lock) {
-  while (!callbacks_.empty()) {
-    std::function<void()> callback = std::move(callbacks_.front());
-    callbacks_.pop_front();
-    lock.unlock();
-    run_callback(callback);
-    callback = nullptr;  // what it has captured goes without the lock held
-    lock.lock();
-  }
-}
-
-// REQUIRES: mutex_ held.
-void Core::break_pool(std::exception_ptr why) {
-  if (broken_ != nullptr) return;
-  std::string text = "the pool is broken";
-  try {
-    std::rethrow_exception(why);
-  } catch (const PoolBroken&) {
-    broken_ = why;
-  } catch (const std::exception& e) {
-    text = std::string("the initializer of the pool failed, or its workers cannot be started: ") + e.what();
-    try {
-      std::throw_with_nested(PoolBroken(text));
-    } catch (...) {
-      broken_ = std::current_exception();
-    }
-  } catch (...) {
-    broken_ = std::make_exception_ptr(PoolBroken(text));
-  }
-  report_broken();
-  fail_all(broken_);
-  tell_to_end(Wish::terminate);
-}
-
-// REQUIRES: mutex_ held.
-void Core::fail_all(const std::exception_ptr& why) {
-  std::vector<Task> tasks = tasks_.take(nullptr);
-  for (Worker& worker : workers_) {
-    for (Sent& sent : worker.sent) tasks.push_back(std::move(sent.task));
-    worker.sent.clear();
-  }
-  for (const Task& task : tasks) settle(task, why);
-  control_->doorbell.notify();
-}
-
-void Core::close() {
-  base::log(LogLevel::debug, "closing pool");
-  const std::lock_guard lock(mutex_);
-  closed_ = true;
-}
-
-void Core::join() {
-  base::log(LogLevel::debug, "joining pool");
-  {
-    const std::lock_guard lock(mutex_);
-    if (!closed_) throw std::invalid_argument("the pool is still running: close() or terminate() before join()");
-  }
-  const auto all_done = [this] {
-    if (undecided_ == 0) ending_ = true;  // at once: a half iterated imap submits no more
-    return undecided_ == 0;
-  };
-  wait(all_done, Deadline::never());
-  end_processes(Wish::finish);
-}
-
-void Core::terminate() {
-  base::log(LogLevel::debug, "terminating pool");
-  {
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-    ending_ = true;
-    fail_all(std::make_exception_ptr(Cancelled("the pool was terminated")));
-  }
-  end_processes(Wish::terminate);
-}
-
-// REQUIRES: mutex_ held, or nobody else there.
-void Core::tell_to_end(Wish how) {
-  if (control_->wish.load() < how) control_->wish.store(how, std::memory_order_release);
-  ring_supervisor();
-}
-
-// REQUIRES: mutex_ held.
-void Core::tell_to_finish(std::size_t place) noexcept {
-  workers_[place].finishing = true;
-  mailboxes_[place].finish.store(1, std::memory_order_release);
-  mailboxes_[place].task_events.notify();
-}
-
-// Several threads may come here, and one that waits for `finish` may be overtaken by one that wants `terminate`.
-void Core::end_processes(Wish how) {
-  {
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-    ending_ = true;
-    tell_to_end(broken_ != nullptr ? Wish::terminate : how);
-    for (std::size_t place = 0; place < workers_.size(); ++place) tell_to_finish(place);
-  }
-  {
-    const std::lock_guard one(end_);
-    if (!ended_) {
-      static_cast<void>(supervisor_has_ended(Deadline::never()));
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-      reap_all();
-      if (trace_ != nullptr) trace_->flush();
-    }
-  }
-  stop_thread_ = true;
-  thread_events_.notify();
-  control_->doorbell.notify();
-  join_thread();
-}
-
-void Core::join_thread() {
-  if (thread_.get_id() == std::this_thread::get_id()) return;  // called by a callback
-  const std::lock_guard one(thread_end_);
-  if (thread_.joinable()) thread_.join();
-}
-
-void Core::reap_all() noexcept {
-  os::Ending ending;
-  os::reap(supervisor_.get(), ending);
-  for (std::size_t place = 0; place < workers_.size(); ++place) {
-    Place& shared = control_->places[place];
-    const PlaceState state = shared.state.load();
-    if (state != PlaceState::running && state != PlaceState::dead) continue;
-    if (state == PlaceState::running) {
-      // The supervisor was killed: its workers die with it, but not before this.
-      const base::Fd pidfd(os::pidfd_open(shared.pid.load()));
-      if (pidfd) os::wait_ended(pidfd.get(), Deadline::after(std::chrono::seconds(1)));
-    }
-    if (state == PlaceState::dead) report_end(place, true, false);
-    memory::reap_member(shared.member.load());
-    shared.state.store(PlaceState::vacant);
-  }
-  memory::reap_made_by(supervisor_member_);  // a worker whose place it had no time to write
-  memory::reap_member(supervisor_member_);
-}
-
-void Core::abandon() noexcept {
-  // In a fork of the owner: the thread is not here, the processes are not ours.
-  ended_ = true;
-  new (&thread_) std::thread;
-}
-
 // --- the interface of pool.hpp ----------------------------------------------------------------------------------------
 
 void require_owner(const Core& core) {
@@ -466,10 +211,6 @@ void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> c
 void note_when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> note) {
   require_owner(core);
   core.note_when_complete(std::move(job), std::move(note));
-}
-void under_lock(Core& core, const std::function<void()>& f) {
-  require_owner(core);
-  core.under_lock(f);
 }
 bool cancel(Core& core, const std::shared_ptr<Job>& job) {
   require_owner(core);

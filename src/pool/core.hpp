@@ -85,7 +85,6 @@ class Core : public std::enable_shared_from_this<Core> {
   static bool wait(std::span<const std::shared_ptr<Core>> cores, const std::function<bool()>& ready, Deadline deadline);
   void when_complete(std::shared_ptr<Job> job, std::function<void()> callback);
   void note_when_complete(std::shared_ptr<Job> job, std::function<void()> note);
-  void under_lock(const std::function<void()>& f);
   void require_open();
   void close();
   void join();
@@ -125,22 +124,26 @@ class Core : public std::enable_shared_from_this<Core> {
 
   class Waiting;  // a thread that moves tasks and results while it waits
 
-  // core.cpp: life and death
+  // core.cpp: the start
   void make_mailbox(std::size_t place) noexcept;
   void start_supervisor(PoolOptions& options);
   void await_workers();
   void start_thread();
-  bool wait_and_pump(const std::function<bool()>& ready, Deadline deadline);
   void ring_supervisor() noexcept;
   [[nodiscard]] bool supervisor_has_ended(Deadline deadline) const noexcept;
+  void require_usable() const;
+
+  // waiting.cpp
+  bool wait_and_pump(const std::function<bool()>& ready, Deadline deadline);
   void result_thread();
   void run_callbacks(std::unique_lock<std::mutex>& lock);
+
+  // end.cpp
   void end_processes(Wish how);
   void tell_to_end(Wish how);
   void tell_to_finish(std::size_t place) noexcept;
   void join_thread();
   void reap_all() noexcept;
-  void require_usable() const;
   void break_pool(std::exception_ptr why);
   void fail_all(const std::exception_ptr& why);
 
@@ -170,10 +173,10 @@ class Core : public std::enable_shared_from_this<Core> {
   void finished(const Task& task);
   bool look_after(std::size_t place);
   void bury(std::size_t place);
-  [[nodiscard]] std::exception_ptr error_of_the_dead(const Sent& sent, const Place& place, Cause cause);
+  [[nodiscard]] std::exception_ptr error_of_the_dead(std::size_t place, const Sent& sent, Cause cause);
   void count_death(Place& place, bool in_order);
   void has_started() noexcept;
-  void count_failed_start(const Place& place);
+  void count_failed_start(std::size_t place);
   [[nodiscard]] std::chrono::nanoseconds patience() const;
 
   // reports.cpp: what the log and the trace are told

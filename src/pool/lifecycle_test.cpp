@@ -367,6 +367,18 @@ TEST(PoolNested, WorkersAreNamedAndHaveTheSupervisorAsParent) {
 int loaded = 0;
 Shared<int>* initialized = nullptr;
 
+TEST(PoolInitializer, WhatItThrowsIsNotCountedAsATask) {
+  Watchdog dog{60s};
+  Shared<int> runs;
+  Pool pool({.processes = 2, .initializer = [&runs] {
+               if (runs.add(1) == 0) throw std::runtime_error("the first one");
+             }});
+  eventually([&runs] { return runs.get() == 3; });  // its place is empty once what it threw has been read
+  const PoolStats stats = pool.stats();
+  EXPECT_EQ(stats.median_task_time, 0ns);
+  EXPECT_EQ(stats.done, 0U);
+}
+
 TEST(PoolInitializer, RunsOnceInEachWorkerBeforeItsTasks) {
   Watchdog dog{60s};
   Shared<int> count;

@@ -27,6 +27,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -56,6 +57,11 @@ enum Flags : std::uint32_t {
   threw = 16,     // result: an item of the task ended with an exception
   timed = 32,     // result: a Span is in front of the payload
 };
+// The clock of all times in here.
+inline std::uint64_t steady_ns() noexcept {
+  return static_cast<std::uint64_t>(
+      std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
 // When a task ran, in ns of the steady clock; for the trace.
 struct Span {
   std::uint64_t begin_ns = 0;

@@ -83,7 +83,7 @@ class Supervisor {
     const std::uint32_t wanted = plan_.control->wanted.load(std::memory_order_acquire);
     if (wanted > workers_.size()) workers_.resize(wanted);
     shrunk_ = wanted < workers_.size();
-    const std::uint64_t now = Watch::now();
+    const std::uint64_t now = steady_ns();
     watch_.begin();
     for (std::uint32_t place = 0; place < workers_.size(); ++place) {
       const Place& shared = plan_.control->places[place];

@@ -57,8 +57,9 @@ bool Core::drain(std::size_t place) {
   Mailbox& mailbox = mailboxes_[place];
   const std::uint64_t tail = mailbox.result_tail.load(std::memory_order_acquire);  // sync(result): pairs with send()
   if (tail == worker.result_position || worker.damaged) return false;
-  std::size_t results = 0;
+  std::size_t results = 0;  // of tasks
   std::size_t calls = 0;
+  std::uint32_t watched = worker.watched;
   std::shared_ptr<Job> job;  // of all that came, if it is one
   while (worker.result_position != tail) {
     Received received;
@@ -78,22 +79,21 @@ bool Core::drain(std::size_t place) {
       note_size(*task.job, received.payload.size(), task.calls.count);
       if (trace_ != nullptr) report_result(place, worker.sent.front(), received);
       decide(worker.sent.front(), received);
+      watched -= worker.sent.front().limited;
       pop_sent(worker);
+      ++results;
     }
     worker.result_position = received.next;
-    ++results;
   }
   mailbox.result_head.store(worker.result_position, std::memory_order_release);  // sync(result-space)
   mailbox.result_space.notify();
+  watch(place, watched);
+  if (results == 0) return true;
   worker.done += results;
-  if (results != 0) restarts_.task_done();
-  if (memory_is_limited_ || limits_used_) {
-    watch(place, static_cast<std::uint32_t>(std::ranges::count_if(worker.sent, &Sent::limited)));
-  }
+  restarts_.task_done();
 
   const Clock::time_point now = Clock::now();
-  const double ns =
-      static_cast<double>((now - worker.busy_since).count()) / static_cast<double>(std::max<std::size_t>(results, 1));
+  const double ns = static_cast<double>((now - worker.busy_since).count()) / static_cast<double>(results);
   task_times_.add(ns, results);
   average(worker.ns_per_task, ns);
   if (job != nullptr) average(job->ns_per_call, ns * static_cast<double>(results) / static_cast<double>(calls));
@@ -180,7 +180,7 @@ bool Core::look_after(std::size_t place) {
   } else {
     if (Clock::now() - worker.busy_since < 100ms) return false;  // no memory, no processes: try again, but not at once
     worker.busy_since = Clock::now();
-    count_failed_start(shared);
+    count_failed_start(place);
   }
   shared.state.store(PlaceState::vacant, std::memory_order_release);
   ring_supervisor();
@@ -194,18 +194,20 @@ void Core::has_started() noexcept {
 
 // A worker that never became ready.  The initializer's exception in as many as there are places, or anything else a
 // few times in a row, is no accident: the pool is broken, instead of starting workers for ever.
-void Core::count_failed_start(const Place& place) {
+void Core::count_failed_start(std::size_t place) {
+  const Place& shared = control_->places[place];
   if (broken_ != nullptr || ending_) return;
   // While others work a full machine is no reason to give up.
-  if (place.state.load() == PlaceState::failed && std::ranges::any_of(workers_, &Worker::running)) return;
+  if (shared.state.load() == PlaceState::failed && std::ranges::any_of(workers_, &Worker::running)) return;
   ++failed_starts_;
   if (initializer_error_ != nullptr && failed_starts_ >= processes()) return break_pool(initializer_error_);
   if (failed_starts_ <= std::max(5, 3 * processes())) return;
-  if (place.state.load() == PlaceState::failed) {
-    break_pool(std::make_exception_ptr(OsError("fork", "worker of a pool", place.status.load())));
+  if (shared.state.load() == PlaceState::failed) {
+    break_pool(std::make_exception_ptr(OsError("fork", "worker of a pool", shared.status.load())));
   } else {
-    const crash::Report& report = mailboxes_[static_cast<std::size_t>(&place - control_->places.data())].crash;
-    break_pool(std::make_exception_ptr(worker_died(place.pid.load(), place.status.load(), "the initializer", report)));
+    const crash::Report& report = mailboxes_[place].crash;
+    break_pool(
+        std::make_exception_ptr(worker_died(shared.pid.load(), shared.status.load(), "the initializer", report)));
   }
 }
 
@@ -221,7 +223,7 @@ void Core::bury(std::size_t place) {
   const bool in_order = mailbox.leaving_ns.load() != 0 && !had_begun;
   while (!worker.sent.empty()) {  // one at the most, see take_back()
     Sent& sent = worker.sent.front();
-    const std::exception_ptr error = error_of_the_dead(sent, shared, doom.cause);
+    const std::exception_ptr error = error_of_the_dead(place, sent, doom.cause);
     report_lost(place, sent, error);
     if (sent.cancelled || !try_again(sent.task)) settle(sent.task, error);
     pop_sent(worker);
@@ -232,7 +234,7 @@ void Core::bury(std::size_t place) {
     has_started();
     count_death(shared, in_order);
   } else {
-    count_failed_start(shared);
+    count_failed_start(place);
   }
   report_end(place, in_order, had_begun);
   make_mailbox(place);  // for the next one
@@ -242,7 +244,7 @@ void Core::bury(std::size_t place) {
   worker.replaces = true;
 }
 
-std::exception_ptr Core::error_of_the_dead(const Sent& sent, const Place& place, Cause cause) {
+std::exception_ptr Core::error_of_the_dead(std::size_t place, const Sent& sent, Cause cause) {
   const std::string task = sent.task.job->describe(sent.task.calls);
   if (sent.cancelled) return std::make_exception_ptr(Cancelled("the task was cancelled while it ran: " + task));
   if (cause == Cause::timed_out) {
@@ -255,8 +257,9 @@ std::exception_ptr Core::error_of_the_dead(const Sent& sent, const Place& place,
     return std::make_exception_ptr(
         MemoryLimitExceeded("the task had more memory than PoolOptions::memory_limit allows: " + task));
   }
-  const crash::Report& report = mailboxes_[static_cast<std::size_t>(&place - control_->places.data())].crash;
-  return std::make_exception_ptr(worker_died(place.pid.load(), place.status.load(), task, report));
+  const Place& shared = control_->places[place];
+  const crash::Report& report = mailboxes_[place].crash;
+  return std::make_exception_ptr(worker_died(shared.pid.load(), shared.status.load(), task, report));
 }
 
 void Core::count_death(Place& place, bool in_order) {

@@ -1,4 +1,4 @@
-// Core::Waiting, for the two ways to wait: for one pool (core.cpp), for several (wait_several.cpp).
+// Core::Waiting, for the two ways to wait: for one pool (waiting.cpp), for several (wait_several.cpp).
 #pragma once
 
 #include "pool/core.hpp"

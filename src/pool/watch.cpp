@@ -19,10 +19,6 @@ std::uint64_t value(const Word& word) { return word.load(std::memory_order_acqui
 
 }  // namespace
 
-std::uint64_t Watch::now() noexcept {
-  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch() / 1ns);
-}
-
 detail::Deadline Watch::next() const noexcept {
   if (next_ns_ == never) return detail::Deadline::never();
   return detail::Deadline::at(detail::Deadline::Clock::time_point(std::chrono::nanoseconds(next_ns_)));

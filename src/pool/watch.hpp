@@ -34,8 +34,6 @@ class Watch {
   // Some worker in the first so many places has been given tasks with limits.
   [[nodiscard]] bool anything_watched(std::size_t places) const noexcept;
 
-  [[nodiscard]] static std::uint64_t now() noexcept;
-
  private:
   static constexpr std::uint64_t never = ~std::uint64_t{0};
   struct Seen {                            // in private memory: what a worker says of its task is believed once

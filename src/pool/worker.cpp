@@ -3,7 +3,6 @@
 #include <cxxabi.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <deque>
 #include <utility>
@@ -29,11 +28,6 @@ namespace {
 constinit std::atomic<const std::atomic<std::uint32_t>*> stop_word{nullptr};
 constexpr std::uint32_t nobody = ~std::uint32_t{0};
 constinit std::atomic<std::uint32_t> stop_value{nobody};
-
-std::uint64_t now_ns() {
-  return static_cast<std::uint64_t>(
-      std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
-}
 
 class Worker {
  public:
@@ -70,7 +64,7 @@ class Worker {
 
   // From here on its place is as good as empty: what it has not begun goes to others when it has ended.
   int leave() {
-    mailbox_.leaving_ns.store(now_ns(), std::memory_order_release);
+    mailbox_.leaving_ns.store(steady_ns(), std::memory_order_release);
     base::log(LogLevel::debug, "worker exiting after ", done_, " tasks");
     try {
       if (options_.finalizer) crash::traced(options_.finalizer);
@@ -115,7 +109,7 @@ class Worker {
     exceptions_encoded = 0;
     if (timed_) begin_span();
     const std::uint32_t flags = run_and_encode();
-    if (timed_) span_.end_ns = now_ns();
+    if (timed_) span_.end_ns = steady_ns();
     if (mailbox_.began.load(std::memory_order_relaxed) != 0) {
       mailbox_.began.store(0, std::memory_order_release);
       stop_value.store(nobody, std::memory_order_relaxed);
@@ -125,7 +119,7 @@ class Worker {
 
   // Where it dies of the task, the host knows from `began` how long that has run.
   void begin_span() noexcept {
-    span_.begin_ns = now_ns();
+    span_.begin_ns = steady_ns();
     tell_beginning(span_.begin_ns);
   }
 
@@ -141,7 +135,7 @@ class Worker {
       task_position_ = task.next;
       if ((task.flags & limited) != 0) {
         stop_value.store(number_ + 1, std::memory_order_relaxed);
-        tell_beginning(now_ns());
+        if (!timed_) tell_beginning(steady_ns());  // else it is told
       }
       const Block block(task);  // keeps what the payload lies in
       codec::Decoder in(block.bytes());

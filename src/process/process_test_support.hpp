@@ -40,7 +40,7 @@ class Shared {
 
   T get() const { return value_->load(); }
   void set(T value) { value_->store(value); }
-  void add(T value) { value_->fetch_add(value); }
+  T add(T value) { return value_->fetch_add(value); }  // what it was
 
  private:
   std::atomic<T>* value_;

@@ -91,11 +91,9 @@ void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> c
 void note_when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> note);
 // No task of the job runs any more, or it is killed for it: each that has no verdict gets Cancelled.  False: all had one.
 bool cancel(Core& core, const std::shared_ptr<Job>& job);
-// Runs f while no job of this pool makes progress: for reading what deliver() writes of a job that is not complete.
-void under_lock(Core& core, const std::function<void()>& f);
 
-// Throws std::logic_error in a fork of the process that made the pool.  wait(), when_complete() and under_lock() do so
-// themselves: an AsyncResult or a half iterated range may have been inherited.
+// Throws std::logic_error in a fork of the process that made the pool.  wait() and when_complete() do so themselves:
+// an AsyncResult or a half iterated range may have been inherited.
 void require_owner(const Core& core);
 
 void close(Core& core);
