@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "multiprocessing/context.hpp"
 #include "multiprocessing/queue.hpp"
 #include "pool/pool_test_support.hpp"
+#include "support/sanitizers.hpp"
 
 namespace multiprocessing {
 namespace {
@@ -157,6 +159,28 @@ TEST_P(PoolUnder, Faults28_WorksInAProgramWithBusyThreads) {
   }
   over = true;
   for (std::thread& thread : threads) thread.join();
+}
+
+// Private_Clean and Private_Dirty of smaps_rollup.
+long private_kib(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  long total = 0;
+  for (std::string word; in >> word;) {
+    long kib = 0;
+    if ((word == "Private_Clean:" || word == "Private_Dirty:") && in >> kib) total += kib;
+  }
+  return total;
+}
+
+TEST_P(PoolUnder, AnIdleWorkerHasAMebibyteOfItsOwnAtMost) {
+  if (testing::under_asan || testing::under_tsan) GTEST_SKIP() << "a sanitizer has memory of its own";
+  Pool pool = context().pool(4);
+  pool.map(twice, std::vector<int>(1000, 1), {.chunksize = 1});
+  for (const auto& worker : pool.stats().workers) {
+    const long kib = private_kib(worker.pid);
+    EXPECT_GT(kib, 0);
+    EXPECT_LE(kib, 1024);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(StartMethod, PoolUnder, ::testing::ValuesIn(get_all_start_methods()),
