@@ -77,7 +77,12 @@ void Arena::keep(base::Fd memory) noexcept {
 
 int Arena::descriptor() const {
   if (!(os::identity_of(memory_) == memory_identity_)) {
-    base::throw_os_error("pass on", "arena: this program has closed its descriptor; start with fork", EBADF);
+    base::throw_os_error(
+        "pass on",
+        "the shared memory: this program has closed its descriptor.  Close only those that the program "
+        "has opened, or all of them before it first uses this library; or start by "
+        "mp::StartMethod::fork, which needs none",
+        EBADF);
   }
   return memory_;
 }

@@ -1,6 +1,9 @@
 // What a pool promises holds under every start method.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -140,6 +143,63 @@ TEST_P(PoolUnder, QueuesAndPoolsInTasksWork) {
                 },
                 21),
             42);
+}
+
+TEST_P(PoolUnder, Faults27_APoolGoesOnWhenTheProgramClosesAllDescriptorsAndANextOneWorksOrSaysWhy) {
+  testing::Program program([method = GetParam()] {
+    Pool pool = get_context(method).pool(2);
+    if (pool.apply(twice, 4) != 8) return 1;
+    ::close_range(3, ~0U, 0);
+    for (int i = 0; i < 20; ++i) ::dup(::open("/dev/null", O_RDWR | O_CLOEXEC));  // what has our numbers now
+    try {
+      pool.apply(die, 0);
+    } catch (const WorkerDied&) {
+    }
+    if (pool.map(twice, std::vector<int>(100, 4), {.chunksize = 1}) != std::vector<int>(100, 8)) return 2;
+    bool works = false;
+    try {
+      works = get_context(method).pool(1).apply(twice, 1) == 2;
+    } catch (const OsError& error) {
+      if (std::string(error.what()).find("closed its descriptor") == std::string::npos) return 3;
+    }
+    if (works != (method == StartMethod::fork)) return 4;
+    return Pool(1).apply(twice, 1) == 2 ? 0 : 5;
+  });
+  EXPECT_EQ(program.status(), 0);
+}
+
+TEST_P(PoolUnder, Faults27_WorksInAProgramThatHasClosedAllDescriptors) {
+  testing::Program program([method = GetParam()] {
+    ::close_range(0, ~0U, 0);
+    return get_context(method).pool(2).map(twice, std::vector{1, 2}) == std::vector{2, 4} ? 0 : 1;
+  });
+  EXPECT_EQ(program.status(), 0);
+}
+
+TEST_P(PoolUnder, Faults27_WorksInAProgramThatIgnoresSigchldAndReapsEverything) {
+  testing::Program program([method = GetParam()] {
+    ::signal(SIGCHLD, SIG_IGN);
+    std::atomic<bool> over{false};
+    std::thread thief([&over] {
+      while (!over) {
+        if (::waitpid(-1, nullptr, WNOHANG) <= 0) ::sched_yield();
+      }
+    });
+    int right = 0;
+    for (int i = 0; i < 5; ++i) {
+      Pool pool = get_context(method).pool(2);
+      try {
+        pool.apply(die, 1);
+      } catch (const WorkerDied& death) {
+        right += death.exit_code() == 3;  // of the supervisor's child, which nobody else can reap
+      }
+      right += pool.apply(twice, i) == 2 * i;
+    }
+    over = true;
+    thief.join();
+    return right;
+  });
+  EXPECT_EQ(program.status(), 10);
 }
 
 TEST_P(PoolUnder, Faults28_WorksInAProgramWithBusyThreads) {
