@@ -18,6 +18,12 @@ class Arguments {
 
   bool flag(std::string_view name) const { return find(name).has_value(); }
 
+  // What follows the name; empty: it was not given.
+  std::string_view word(std::string_view name) const {
+    const auto at = find(name);
+    return at && *at + 1 < words_.size() ? words_[*at + 1] : std::string_view{};
+  }
+
   std::size_t number(std::string_view name, std::size_t fallback) const {
     const auto at = find(name);
     if (!at) return fallback;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -24,6 +25,7 @@ inline std::int64_t now_ns() {
 struct Sample {
   std::size_t items = 0;
   std::int64_t nanoseconds = 0;
+  std::optional<std::int64_t> kib = std::nullopt;  // of all items together, where memory is what is measured
 };
 
 // Every item is checked; a contender that loses or damages one has no speed at all.
@@ -43,6 +45,8 @@ template <class Measure>
 int report(Measure&& measure) {
   try {
     const Sample sample = std::forward<Measure>(measure)();
+    if (sample.kib)
+      return std::printf("items=%zu KiB=%lld\n", sample.items, static_cast<long long>(*sample.kib)), EXIT_SUCCESS;
     std::printf("items=%zu seconds=%.9f\n", sample.items, static_cast<double>(sample.nanoseconds) * 1e-9);
     return EXIT_SUCCESS;
   } catch (const std::exception& error) {

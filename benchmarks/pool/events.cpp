@@ -5,15 +5,21 @@
 //   --late      how late a timeout of 20 ms comes: from the call to TaskTimeout, less 20 ms
 //   --skew      a map of 2,000 tasks on two workers, one in a hundred of which takes 50 times as long as the others;
 //               --ideal: half of what its tasks take together
+//   --memory    a worker that waits for tasks, whose private memory is the figure: the median of them; --method: spawn,
+//               forkserver, or fork when it is not given
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
+#include <multiprocessing/context.hpp>
 #include <multiprocessing/pool.hpp>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "harness/arguments.hpp"
@@ -101,6 +107,36 @@ bench::Sample skew(std::size_t items, bool ideal) {
   });
 }
 
+std::int64_t private_kib(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  std::int64_t total = 0;
+  int found = 0;
+  for (std::string word; in >> word;) {
+    std::int64_t kib = 0;
+    if ((word == "Private_Clean:" || word == "Private_Dirty:") && in >> kib) total += kib, ++found;
+  }
+  bench::require(found == 2, "the kernel does not tell how much memory a process has");
+  return total;
+}
+
+bench::Sample memory(std::size_t workers, mp::StartMethod method) {
+  mp::Pool pool = mp::get_context(method).pool(static_cast<int>(workers));
+  // Nobody is idle who has not worked: every worker has its share of these.
+  pool.map(work, std::vector<int>(workers * 10, 1'000), {.chunksize = 1});
+  std::vector<std::int64_t> each;
+  for (const auto& worker : pool.stats().workers) each.push_back(private_kib(worker.pid));
+  bench::require(each.size() == workers, "a worker is missing");
+  std::nth_element(each.begin(), each.begin() + each.size() / 2, each.end());
+  return {.items = 1, .kib = each[each.size() / 2]};
+}
+
+mp::StartMethod method_of(const bench::Arguments& arguments) {
+  for (const auto method : mp::get_all_start_methods()) {
+    if (arguments.word("method") == mp::name_of(method)) return method;
+  }
+  return mp::StartMethod::fork;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -110,6 +146,7 @@ int main(int argc, char** argv) {
     if (arguments.flag("start")) return start(items);
     if (arguments.flag("replace")) return replace(items);
     if (arguments.flag("late")) return late(items);
+    if (arguments.flag("memory")) return memory(items, method_of(arguments));
     return skew(items, arguments.flag("ideal"));
   });
 }

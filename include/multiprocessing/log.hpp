@@ -16,7 +16,7 @@
 // A line is one write() to standard error, at most 4096 bytes long (a longer one is cut), so those of several processes
 // never mix, in a pipe either.  Line breaks in a text become spaces.
 //
-// Threads: any, at any time.  Fork: a process that is started inherits the level; setting it changes that of this
+// Threads: any, at any time.  Fork: a process that is started, by any method, inherits the level; setting it changes that of this
 // process and of those it starts from then on.  Errors: what cannot be written is lost; a closed pipe raises no SIGPIPE.
 #pragma once
 

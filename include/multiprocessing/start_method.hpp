@@ -28,6 +28,9 @@
 // as of start(), and no other descriptors but those among its arguments.  Under forkserver descriptors 0 to 2 as of
 // start(), the rest as of the first start().  Signal handlers are not inherited, ignored signals and the signal mask are.
 //
+// Both need the descriptor of the family's memory: in a program that closes descriptors which it has not opened, after its
+// first use of this library, start() throws OsError, which says so.  What runs goes on, and fork needs none.
+//
 // Threads: safe from any.  Errors: std::logic_error for a second set_start_method() without .force.
 #pragma once
 

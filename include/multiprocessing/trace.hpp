@@ -15,7 +15,7 @@
 // Pools are traced that are made after the call (or at any time, by the environment).  Off costs one branch per task
 // that is never taken; on, some 2 µs and 150 bytes of the file per task.
 //
-// Threads: any.  Fork: children go on with the file of their parent.
+// Threads: any.  Fork: children of any start method go on with the file of their parent.
 // Errors: trace_to() throws OsError where the file cannot be opened; with the environment variable that is a line on
 // standard error, and nothing is traced.  What cannot be written later (a full disk) is left out.
 #pragma once

@@ -5,7 +5,7 @@
 namespace multiprocessing {
 namespace {
 
-// EMFILE, EAGAIN and ENOMEM name the limit that was hit: the errno text alone does not say what to do.
+// What the errno text alone does not say: the limit that was hit, and what to do.
 std::string_view advice(int error) {
   switch (error) {
     case EMFILE:
@@ -14,6 +14,9 @@ std::string_view advice(int error) {
       return " (the system has no file descriptor left: see /proc/sys/fs/file-max)";
     case EAGAIN:
       return " (a limit was reached: see `ulimit -u`, pids.max of the cgroup)";
+    case ENOSYS:
+      return " (the kernel, or a tool that the program runs under, lacks this system call: Linux 5.4 is needed, and"
+             " under valgrind one that knows pidfd_open, which 3.19 does not: see docs/debugging.md)";
     default:
       return "";
   }

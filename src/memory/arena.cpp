@@ -21,13 +21,16 @@ namespace {
 constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 constexpr std::uint64_t gib = std::uint64_t{1} << 30;
 constexpr std::uint64_t smallest_arena = 32 * mib;
+constexpr std::uint64_t arena_under_valgrind = 256 * mib;
 
 std::mutex making;
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 // Virtual size.  Never more can be in use than memory and swap hold; the rest is room for fragmentation.
+// Memcheck reads all that is mapped when it looks for leaks: with holes of this size that would take all memory.
 std::uint64_t wanted_bytes() {
+  if (os::is_under_valgrind()) return arena_under_valgrind;
   return round_up(std::clamp(4 * os::physical_memory(), 64 * gib, 16 * 1024 * gib), page_bytes);
 }
 
@@ -74,7 +77,12 @@ void Arena::keep(base::Fd memory) noexcept {
 
 int Arena::descriptor() const {
   if (!(os::identity_of(memory_) == memory_identity_)) {
-    base::throw_os_error("pass on", "arena: this program has closed its descriptor; start with fork", EBADF);
+    base::throw_os_error(
+        "pass on",
+        "the shared memory: this program has closed its descriptor.  Close only those that the program "
+        "has opened, or all of them before it first uses this library; or start by "
+        "mp::StartMethod::fork, which needs none",
+        EBADF);
   }
   return memory_;
 }

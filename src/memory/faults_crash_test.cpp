@@ -245,6 +245,10 @@ void with_a_failing_fork(Call call, int error, std::string_view text) {
 TEST(ForkMember, ThatCannotForkLeavesNothing) { with_a_failing_fork(Call::fork, EAGAIN, "ulimit -u"); }
 TEST(ForkMember, ThatGetsNoPidfdLeavesNoProcess) { with_a_failing_fork(Call::pidfd_open, EMFILE, "ulimit -n"); }
 
+TEST(ForkMember, WithoutTheSystemCallNamesTheToolThatMayLackIt) {
+  with_a_failing_fork(Call::pidfd_open, ENOSYS, "valgrind");
+}
+
 TEST(ForkMember, WorksWithSigchldIgnored) {
   in_a_fresh_program([] {
     ::signal(SIGCHLD, SIG_IGN);

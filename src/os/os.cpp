@@ -212,6 +212,12 @@ std::uint64_t physical_memory() noexcept {
   return pages > 0 ? static_cast<std::uint64_t>(pages) * page_bytes : 0;
 }
 
+// Its tools come into the program by this variable, which it takes away again from programs that it lets run natively.
+bool is_under_valgrind() noexcept {
+  const char* const preloaded = std::getenv("LD_PRELOAD");
+  return preloaded != nullptr && std::strstr(preloaded, "/vgpreload_") != nullptr;
+}
+
 pid_t fork() noexcept {
   if (const int error = injected(Call::fork)) return -error;
   return result(::fork());

@@ -46,6 +46,7 @@ int discard(void* where, std::size_t bytes) noexcept;             // gives share
 int populate(void* where, std::size_t bytes) noexcept;            // -ENOMEM now instead of SIGBUS later
 void prefer_huge_pages(void* where, std::size_t bytes) noexcept;  // a hint; of private memory, too
 std::uint64_t physical_memory() noexcept;
+bool is_under_valgrind() noexcept;  // this program's instructions are interpreted by one of valgrind's tools
 inline constexpr std::size_t page_bytes = 4096;
 
 // --- processes ----------------------------------------------------------------------------------------------------

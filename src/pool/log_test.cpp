@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "multiprocessing/context.hpp"
 #include "multiprocessing/process.hpp"
 #include "pool/pool_test_support.hpp"
 #include "support/sanitizers.hpp"
@@ -97,6 +98,36 @@ TEST(PoolLog, AChildSaysThatItBeginsAndHowItEnds) {
   EXPECT_LT(ends, is_reaped) << text;
   EXPECT_LT(is_reaped, lines(text).size()) << text;
 }
+
+class PoolLogUnder : public ::testing::TestWithParam<StartMethod> {};
+
+TEST_P(PoolLogUnder, TheLevelReachesProcessesWorkersAndWhatTheyStart) {
+  Watchdog dog{60s};
+  const std::string text = said_by([method = GetParam()] {
+    log_to_stderr(LogLevel::info);
+    Process p = get_context(method).process([] {
+      Process grandchild({.name = "grandchild"}, [] {});
+      grandchild.start();
+      grandchild.join();
+    });
+    p.set_name("child");
+    p.start();
+    p.join();
+    Pool pool = get_context(method).pool(1);
+    pool.apply([] {});
+    return 0;
+  });
+  for (const std::string who : {"child", "grandchild", "[A-Za-z]+PoolWorker-1"}) {
+    EXPECT_LT(line_with(text, R"(\[INFO/)" + who + R"(\] child process calling self\.run\(\))"), lines(text).size())
+        << text;
+    EXPECT_LT(line_with(text, R"(\[INFO/)" + who + R"(\] process exiting with exitcode 0)"), lines(text).size())
+        << text;
+  }
+  EXPECT_EQ(line_with(text, R"(\[INFO/MainProcess\] child process.*)"), lines(text).size()) << text;
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryMethod, PoolLogUnder, ::testing::ValuesIn(get_all_start_methods()),
+                         [](const auto& each) { return std::string(name_of(each.param)); });
 
 TEST(PoolLog, ADeathIsSaidAndThenTheReplacement) {
   Watchdog dog{60s};

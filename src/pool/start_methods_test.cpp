@@ -1,10 +1,14 @@
 // What a pool promises holds under every start method.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -13,6 +17,7 @@
 #include "multiprocessing/context.hpp"
 #include "multiprocessing/queue.hpp"
 #include "pool/pool_test_support.hpp"
+#include "support/sanitizers.hpp"
 
 namespace multiprocessing {
 namespace {
@@ -140,6 +145,63 @@ TEST_P(PoolUnder, QueuesAndPoolsInTasksWork) {
             42);
 }
 
+TEST_P(PoolUnder, Faults27_APoolGoesOnWhenTheProgramClosesAllDescriptorsAndANextOneWorksOrSaysWhy) {
+  testing::Program program([method = GetParam()] {
+    Pool pool = get_context(method).pool(2);
+    if (pool.apply(twice, 4) != 8) return 1;
+    ::close_range(3, ~0U, 0);
+    for (int i = 0; i < 20; ++i) ::dup(::open("/dev/null", O_RDWR | O_CLOEXEC));  // what has our numbers now
+    try {
+      pool.apply(die, 0);
+    } catch (const WorkerDied&) {
+    }
+    if (pool.map(twice, std::vector<int>(100, 4), {.chunksize = 1}) != std::vector<int>(100, 8)) return 2;
+    bool works = false;
+    try {
+      works = get_context(method).pool(1).apply(twice, 1) == 2;
+    } catch (const OsError& error) {
+      if (std::string(error.what()).find("closed its descriptor") == std::string::npos) return 3;
+    }
+    if (works != (method == StartMethod::fork)) return 4;
+    return Pool(1).apply(twice, 1) == 2 ? 0 : 5;
+  });
+  EXPECT_EQ(program.status(), 0);
+}
+
+TEST_P(PoolUnder, Faults27_WorksInAProgramThatHasClosedAllDescriptors) {
+  testing::Program program([method = GetParam()] {
+    ::close_range(0, ~0U, 0);
+    return get_context(method).pool(2).map(twice, std::vector{1, 2}) == std::vector{2, 4} ? 0 : 1;
+  });
+  EXPECT_EQ(program.status(), 0);
+}
+
+TEST_P(PoolUnder, Faults27_WorksInAProgramThatIgnoresSigchldAndReapsEverything) {
+  testing::Program program([method = GetParam()] {
+    ::signal(SIGCHLD, SIG_IGN);
+    std::atomic<bool> over{false};
+    std::thread thief([&over] {
+      while (!over) {
+        if (::waitpid(-1, nullptr, WNOHANG) <= 0) ::sched_yield();
+      }
+    });
+    int right = 0;
+    for (int i = 0; i < 5; ++i) {
+      Pool pool = get_context(method).pool(2);
+      try {
+        pool.apply(die, 1);
+      } catch (const WorkerDied& death) {
+        right += death.exit_code() == 3;  // of the supervisor's child, which nobody else can reap
+      }
+      right += pool.apply(twice, i) == 2 * i;
+    }
+    over = true;
+    thief.join();
+    return right;
+  });
+  EXPECT_EQ(program.status(), 10);
+}
+
 TEST_P(PoolUnder, Faults28_WorksInAProgramWithBusyThreads) {
   std::atomic<bool> over{false};
   std::vector<std::thread> threads;
@@ -157,6 +219,28 @@ TEST_P(PoolUnder, Faults28_WorksInAProgramWithBusyThreads) {
   }
   over = true;
   for (std::thread& thread : threads) thread.join();
+}
+
+// Private_Clean and Private_Dirty of smaps_rollup.
+long private_kib(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  long total = 0;
+  for (std::string word; in >> word;) {
+    long kib = 0;
+    if ((word == "Private_Clean:" || word == "Private_Dirty:") && in >> kib) total += kib;
+  }
+  return total;
+}
+
+TEST_P(PoolUnder, AnIdleWorkerHasAMebibyteOfItsOwnAtMost) {
+  if (testing::under_asan || testing::under_tsan) GTEST_SKIP() << "a sanitizer has memory of its own";
+  Pool pool = context().pool(4);
+  pool.map(twice, std::vector<int>(1000, 1), {.chunksize = 1});
+  for (const auto& worker : pool.stats().workers) {
+    const long kib = private_kib(worker.pid);
+    EXPECT_GT(kib, 0);
+    EXPECT_LE(kib, 1024);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(StartMethod, PoolUnder, ::testing::ValuesIn(get_all_start_methods()),

@@ -2,6 +2,7 @@
 // the target of a process does (process/start.hpp).  Its workers are copies of it, as ever.
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/callable_token.hpp"
 #include "multiprocessing/detail/process_target.hpp"
@@ -29,6 +31,7 @@ struct Travelling {
   std::int64_t grace_ns = 0;
   std::string name;
   std::vector<int> cpus;
+  int log_level = 0;
 };
 
 void write_routine(codec::Encoder& out, const detail::Routine& routine) {
@@ -81,6 +84,7 @@ class Anew final : public detail::Runnable {
     plan_.options.grace = std::chrono::nanoseconds(plain.grace_ns);
     plan_.options.name = plain.name;
     plan_.options.cpus = plain.cpus;
+    log_level_ = plain.log_level;
     plan_.options.initializer = read_routine(in);
     plan_.options.finalizer = read_routine(in);
     plan_.control = mapped<Control>(in.adopt_descriptor(), 1);
@@ -91,11 +95,13 @@ class Anew final : public detail::Runnable {
 
   void run() override {
     codec::learn_modules();
+    base::lowest_log_level.store(log_level_, std::memory_order_relaxed);
     supervise(plan_);
   }
 
  private:
   SupervisorPlan plan_{};
+  int log_level_ = base::log_nothing;  // of the workers
 };
 
 }  // namespace
@@ -105,8 +111,9 @@ memory::Forked start_supervisor_anew(StartMethod method, SupervisorPlan plan, ba
   codec::Encoder out;
   out.let_descriptors_travel(true);
   const PoolOptions& options = plan.options;
-  codec::encode(out, Travelling{plan.host_member, options.max_tasks_per_child, options.memory_limit,
-                                options.grace.count(), options.name, options.cpus});
+  codec::encode(out,
+                Travelling{plan.host_member, options.max_tasks_per_child, options.memory_limit, options.grace.count(),
+                           options.name, options.cpus, base::lowest_log_level.load(std::memory_order_relaxed)});
   write_routine(out, options.initializer);
   write_routine(out, options.finalizer);
   out.carry(detail::SharedFd(control_file.release()));
@@ -114,7 +121,7 @@ memory::Forked start_supervisor_anew(StartMethod method, SupervisorPlan plan, ba
   out.carry(detail::SharedFd(plan.bell.release()));
   out.carry(detail::SharedFd(plan.host.release()));
   const process_::Child record(process_::identity().name, process_::identity().path, false);
-  return process_::start_by_message(method, record, out, &Anew::read);
+  return process_::start_by_message(method, record, out, &Anew::read, base::log_nothing);  // it has nothing to say
 }
 
 }  // namespace multiprocessing::pool

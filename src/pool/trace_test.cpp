@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "multiprocessing/process.hpp"
 #include "pool/pool_test_support.hpp"
 #include "process/trace_test_support.hpp"
 
@@ -46,22 +48,113 @@ std::multiset<int> indices(const std::vector<Json>& tasks) {
   return all;
 }
 
-// Of tracks: where an event begins before the one before it has ended.
+// They are written in microseconds with three digits, and viewers count in nanoseconds.
+long long ns(const Json& us) { return std::llround(us.number * 1000); }
+
+// Of tracks: where an event begins before the one before it has ended.  Perfetto drops such events.
 int overlaps(const std::vector<Json>& tasks) {
-  std::map<std::pair<double, double>, std::vector<std::pair<double, double>>> tracks;
+  std::map<std::pair<double, double>, std::vector<std::pair<long long, long long>>> tracks;
   for (const Json& task : tasks) {
-    tracks[{task["pid"].number, task["tid"].number}].emplace_back(task["ts"].number, task["dur"].number);
+    tracks[{task["pid"].number, task["tid"].number}].emplace_back(ns(task["ts"]), ns(task["dur"]));
   }
   int found = 0;
   for (auto& [track, events] : tracks) {
     std::ranges::sort(events);
     for (std::size_t i = 1; i < events.size(); ++i) {
-      constexpr double rounding = 0.0005;  // µs; they are written with three digits
-      found += events[i].first + rounding < events[i - 1].first + events[i - 1].second;
+      found += events[i].first < events[i - 1].first + events[i - 1].second;
     }
   }
   return found;
 }
+
+bool is_id(const Json& value) {
+  return value.kind == Json::Kind::number && value.number > 0 && value.number == std::floor(value.number);
+}
+
+bool is_time(const Json& value) { return value.kind == Json::Kind::number && value.number >= 0; }
+
+// What is wrong with one event, by the description of the format; empty: nothing.
+std::string wrong_with(const Json& event) {
+  const std::string& phase = event["ph"].text;
+  if (event["name"].kind != Json::Kind::text) return "it has no name";
+  if (!is_id(event["pid"]) || !is_id(event["tid"])) return "it is of no process or thread";
+  if (event.has("args") && event["args"].kind != Json::Kind::object) return "its arguments are no object";
+  if (phase == "M") {
+    if (event["name"].text != "process_name" && event["name"].text != "thread_name") return "unknown metadata";
+    return event["args"]["name"].kind == Json::Kind::text ? "" : "metadata without a name";
+  }
+  if (!is_time(event["ts"])) return "it has no time";
+  if (phase == "X") return is_time(event["dur"]) ? "" : "it has no duration";
+  if (phase != "i") return "unknown phase";
+  return event["s"].text == "t" ? "" : "an instant without a scope";
+}
+
+// What viewers need to show the whole.
+void expect_format(const Events& events) {
+  std::map<double, std::set<std::string>> processes;
+  std::map<std::pair<double, double>, std::set<std::string>> threads;
+  for (const Json& event : events.all) {
+    EXPECT_EQ(wrong_with(event), "") << event["name"].text;
+    const std::string& name = event["args"]["name"].text;
+    if (event["name"].text == "process_name") processes[event["pid"].number].insert(name);
+    if (event["name"].text == "thread_name") threads[{event["pid"].number, event["tid"].number}].insert(name);
+  }
+  for (const Json& event : events.all) {
+    const double pid = event["pid"].number;
+    const double tid = event["tid"].number;
+    EXPECT_EQ(processes[pid].size(), 1U) << pid << " has one name";
+    EXPECT_EQ((threads[{pid, tid}].size()), tid != pid) << pid << " " << tid << " has one name, a process another";
+    EXPECT_TRUE(event["ph"].text != "X" || tid != pid) << "tasks are in the tracks of workers";
+  }
+  EXPECT_EQ(overlaps(events.with("ph", "X")), 0);
+}
+
+template <class Error, class Call>
+bool throws(const Call& call) {
+  try {
+    call();
+    return false;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+// A death, a restart, a timeout, a cancel, recycling, an exception; a process with a pool of its own.
+int run_of_everything(StartMethod method) {
+  set_start_method(method);
+  Pool pool({.processes = 2, .max_tasks_per_child = 50});
+  if (!throws<WorkerDied>([&] { pool.map(killed_by_42, numbers(100), {.chunksize = 1}); })) return 1;
+  if (!throws<TaskTimeout>([&] { pool.apply({.timeout = 10ms}, testing::sleep_in_task, 1); })) return 2;
+  if (!throws<std::out_of_range>([&] { pool.apply([] { throw std::out_of_range("x"); }); })) return 3;
+  auto running = pool.apply_async(testing::sleep_in_task, 1);
+  running.cancel();
+  if (!throws<Cancelled>([&] { running.get(); })) return 4;
+  pool.map(killed_by_42, std::vector<int>(500, 1), {.chunksize = 3});
+  Process child({.name = "child"}, [] { Pool(1).apply([] {}); });
+  child.start();
+  child.join();
+  return child.exitcode() == 0 ? 0 : 5;
+}
+
+class PoolTraceUnder : public ::testing::TestWithParam<StartMethod> {};
+
+TEST_P(PoolTraceUnder, EveryEventAndTrackIsAsTheFormatDemands) {
+  Watchdog dog{60s};
+  Folder folder;
+  Program host([&] {
+    trace_to(folder.file());
+    return run_of_everything(GetParam());
+  });
+  EXPECT_EQ(host.status(), 0);
+  const Events events(folder.file());
+  for (const std::string name : {"death", "timeout", "cancel", "recycle", "restart", "start", "exit"}) {
+    EXPECT_FALSE(events.named(name).empty()) << name;
+  }
+  expect_format(events);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryMethod, PoolTraceUnder, ::testing::ValuesIn(get_all_start_methods()),
+                         [](const auto& each) { return std::string(name_of(each.param)); });
 
 TEST(PoolTrace, AMapWithOneDeathHasEachTaskOnceAndTheDeath) {
   Watchdog dog{60s};

@@ -20,7 +20,6 @@
 #include "os/faults.hpp"
 #include "os/os.hpp"
 #include "process/bootstrap.hpp"
-#include "process/default_method.hpp"
 #include "process/forkserver.hpp"
 #include "process/preparation.hpp"
 #include "process/program.hpp"
@@ -138,7 +137,7 @@ void join(int socket) {
   if (!is_server && preparation.daemon) die_with_parent(start->parent, start->by_main_thread);
   plan.identity->pid = ::getpid();
   set_identity(std::move(plan.identity));
-  inherit_default_method(preparation.start_method);
+  inherit_settings(preparation);
   pending.store(new Pending{std::move(*start), std::move(preparation)});
   take_over_after_last_initialiser();
 }

@@ -20,6 +20,7 @@
 #include "multiprocessing/process.hpp"
 #include "os/faults.hpp"
 #include "os/os.hpp"
+#include "process/default_method.hpp"
 #include "process/exception_text.hpp"
 #include "process/forkserver.hpp"
 #include "process/print_stack.hpp"
@@ -132,6 +133,12 @@ Preparation ChildPlan::preparation() const {
   to.parent = parent;
   to.parent_is_daemon = identity->parent->daemon();
   return to;
+}
+
+void inherit_settings(const Preparation& preparation) {
+  inherit_default_method(preparation.start_method);
+  base::lowest_log_level.store(preparation.log_level, std::memory_order_relaxed);
+  Trace::inherit(preparation.trace);
 }
 
 void enter_child(ChildPlan& plan) {

@@ -37,6 +37,10 @@ struct ChildPlan {
   bool forked_by_single_thread;
 };
 
+// In a child that is no copy of its parent, before any code of the program: what holds for the whole program is as in its
+// parent.
+void inherit_settings(const Preparation& preparation);
+
 // In the child: takes up its identity, binds it to its parent if it is a daemon, sees to its end.
 void enter_child(ChildPlan& plan);
 // The last part of it.

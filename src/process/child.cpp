@@ -169,7 +169,7 @@ void Child::ended_locked(std::optional<int> code) noexcept {
   state_ = State::ended;
   exitcode_ = code;
   memory::reap_member(member_);
-  report_end(name_, pid_, code);
+  if (is_reported_) report_end(name_, pid_, code);
 }
 
 void Child::forget_pidfd_if(int number) noexcept {

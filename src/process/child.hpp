@@ -38,6 +38,7 @@ class Child final : public Peer {
   [[nodiscard]] bool was_made_here() const noexcept;
   void set_daemon(bool daemon) noexcept { daemon_ = daemon; }
   void set_name(std::string name);
+  void keep_out_of_reports() noexcept { is_reported_ = false; }  // a process of ours, not of the program
   void has_started(memory::Forked&& forked) noexcept;  // in the parent
   void becomes_this_process() noexcept;                // in the child: the record is of the process itself now
 
@@ -72,6 +73,7 @@ class Child final : public Peer {
   std::string name_;
   const std::string path_;
   bool daemon_;
+  bool is_reported_ = true;
   pid_t owner_;  // the process that made the object
   pid_t pid_ = 0;
   memory::MemberId member_ = 0;

@@ -87,6 +87,7 @@ class Forkserver {
     preparation.parent = ::getpid();
     preparation.start_method = default_method();
     auto server = std::make_unique<Child>("Forkserver", "", true);
+    server->keep_out_of_reports();
     const Message message(preparation, codec::Encoder());
     ServerMaker maker(message);
     server->has_started(memory::start_member({}, maker));
@@ -215,7 +216,7 @@ void take_signal_mask(std::uint64_t blocked) {
     take_standard_streams(start);
     const Preparation preparation = start.open();
     ChildPlan plan(preparation, start.by_main_thread);
-    inherit_default_method(preparation.start_method);
+    inherit_settings(preparation);
     take_signal_mask(preparation.blocked_signals);
     enter_child(plan);
     run_received(std::move(start), preparation);

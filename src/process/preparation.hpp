@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/fd.hpp"
+#include "base/log.hpp"
 #include "memory/family.hpp"
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/callable_token.hpp"
@@ -39,6 +40,8 @@ struct Preparation {
   std::uint64_t blocked_signals = 0;        // of the thread that called start(): bit N - 1 is signal N
   codec::Token reader{};                    // makes the target anew
   std::string library;                      // the file that `reader` is in; empty: the program
+  int log_level = base::log_nothing;
+  std::string trace;  // the file, absolute; empty: none
 };
 
 class Message {

@@ -14,6 +14,7 @@
 #include "process/preparation.hpp"
 #include "process/program.hpp"
 #include "process/socket_pair.hpp"
+#include "process/trace.hpp"
 
 namespace multiprocessing::process_ {
 namespace {
@@ -57,13 +58,15 @@ class Asking final : public memory::Maker {
 }  // namespace
 
 memory::Forked start_by_message(StartMethod method, const Child& child, const codec::Encoder& target,
-                                detail::TargetReader reader) {
+                                detail::TargetReader reader, int log_level) {
   Preparation preparation = ChildPlan(child).preparation();
   preparation.start_method = default_method();
   preparation.blocked_signals = blocked_signals();
   const auto* const code = reinterpret_cast<const void*>(reader);
   preparation.reader = codec::token_of(code);
   preparation.library = library_of(code);
+  preparation.log_level = log_level;
+  preparation.trace = Trace::current_path();
   const Message message(preparation, target);
   MULTIPROCESSING_STEP("process.start.planned");
   if (method == StartMethod::spawn) {

@@ -1,6 +1,9 @@
 // A start that is no fork: what the child is to run is written down, and goes to a new program or to the forkserver.
 #pragma once
 
+#include <atomic>
+
+#include "base/log.hpp"
 #include "memory/family.hpp"
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/process_target.hpp"
@@ -9,8 +12,9 @@
 
 namespace multiprocessing::process_ {
 
-// Throws OsError; nothing is half-made then.
+// The child writes log lines from `log_level` on.  Throws OsError; nothing is half-made then.
 [[nodiscard]] memory::Forked start_by_message(StartMethod method, const Child& child, const codec::Encoder& target,
-                                              detail::TargetReader reader);
+                                              detail::TargetReader reader,
+                                              int log_level = base::lowest_log_level.load(std::memory_order_relaxed));
 
 }  // namespace multiprocessing::process_

@@ -35,8 +35,9 @@ constexpr std::size_t searched = std::size_t{64} << 10;
 constexpr std::string_view bracket = "\n]\n";
 
 // Constant-initialised, because the guard of a local static could be found taken by a forked child.
-constinit std::atomic<Trace*> instance{nullptr};  // never freed: another thread may be using it
-constinit std::atomic<bool> off{false};           // the environment has been asked
+constinit std::atomic<Trace*> instance{nullptr};                  // never freed: another thread may be using it
+constinit std::atomic<bool> off{false};                           // the environment has been asked
+constinit std::atomic<const std::string*> parents_path{nullptr};  // of a parent that this process is no copy of
 
 void append_text(std::string& json, std::string_view text) {
   json += '"';
@@ -192,16 +193,31 @@ Trace* Trace::current() noexcept {
   }
 }
 
+// What the one it replaces had not written its own process writes.
+Trace* Trace::continue_with(const std::string& path, Trace* replaced) {
+  auto* const fresh = new Trace(path, replaced);
+  if (!instance.compare_exchange_strong(replaced, fresh, std::memory_order_acq_rel)) {  // sync(trace-made)
+    delete fresh;
+    return replaced;
+  }
+  fresh->name_process(fresh->pid_, identity().name);
+  return fresh;
+}
+
+std::string Trace::current_path() {
+  const Trace* const found = current();
+  return found != nullptr ? found->path_ : std::string();
+}
+
+void Trace::inherit(const std::string& path) {
+  if (!path.empty()) parents_path.store(new std::string(path), std::memory_order_release);  // sync(trace-inherited)
+}
+
 // In a child: goes on with its parent's file.  Else: does what the environment says.
 Trace* Trace::make(Trace* inherited) {
-  if (inherited != nullptr) {
-    auto* const fresh = new Trace(inherited->path_, inherited);  // what it had not written its own process writes
-    if (!instance.compare_exchange_strong(inherited, fresh, std::memory_order_acq_rel)) {  // sync(trace-made)
-      delete fresh;
-      return inherited;
-    }
-    fresh->name_process(fresh->pid_, identity().name);
-    return fresh;
+  if (inherited != nullptr) return continue_with(inherited->path_, inherited);
+  if (const std::string* const path = parents_path.load(std::memory_order_acquire)) {  // sync(trace-inherited)
+    return continue_with(*path, nullptr);
   }
   off = true;
   const char* const path = ::secure_getenv("MULTIPROCESSING_TRACE");

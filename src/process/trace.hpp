@@ -53,6 +53,10 @@ class Trace {
  public:
   // Of this process; null: nothing is traced.
   [[nodiscard]] static Trace* current() noexcept;
+  // What a process that is no copy of this one is told; empty: nothing is traced.
+  [[nodiscard]] static std::string current_path();
+  // There, before anything is traced: the file is its parent's and not that of the environment.
+  static void inherit(const std::string& path);
   // For the end of a process: writes what it has, if it has anything.
   static void flush_current() noexcept;
   // Throws OsError.
@@ -68,6 +72,7 @@ class Trace {
  private:
   Trace(std::string path, const Trace* replaced);
   static Trace* make(Trace* inherited);
+  static Trace* continue_with(const std::string& path, Trace* replaced);
   [[nodiscard]] int begin_file() const noexcept;
   [[nodiscard]] bool write_out(std::string& lines) const noexcept;
 

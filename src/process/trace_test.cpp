@@ -97,6 +97,38 @@ TEST(Trace, TraceToThrowsWhereTheFileCannotBeOpened) {
   EXPECT_THROW(trace_to("/dev/null"), OsError);  // no file that could be written at its end
 }
 
+class TraceUnder : public ::testing::TestWithParam<StartMethod> {};
+
+TEST_P(TraceUnder, ChildrenGoOnWithTheFileThatTraceToHasNamed) {
+  Watchdog dog{60s};
+  Folder folder;
+  Host host([&] {
+    ::unsetenv("MULTIPROCESSING_TRACE");
+    if (::chdir(folder.file("").c_str()) != 0) return 1;
+    trace_to("run.json");
+    if (::chdir("/") != 0) return 2;
+    set_start_method(GetParam());
+    Process p({.name = "child"}, [] {
+      Process grandchild({.name = "grandchild"}, [] {});
+      grandchild.start();
+      grandchild.join();
+    });
+    p.start();
+    p.join();
+    return 0;
+  });
+  EXPECT_EQ(host.status(), 0);
+  const Events events(folder.file());
+  EXPECT_EQ(events.named("start").size(), 2U);
+  EXPECT_EQ(events.named("exit").size(), 2U);
+  std::set<std::string> names;
+  for (const Json& event : events.named("process_name")) names.insert(event["args"]["name"].text);
+  EXPECT_EQ(names, (std::set<std::string>{"MainProcess", "child", "grandchild"}));
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryMethod, TraceUnder, ::testing::ValuesIn(get_all_start_methods()),
+                         [](const auto& each) { return std::string(name_of(each.param)); });
+
 TEST(Trace, ASignalThatEndsAChildIsInItsExit) {
   Watchdog dog{60s};
   Folder folder;

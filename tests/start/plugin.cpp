@@ -1,4 +1,5 @@
-// The library inside a shared library that is opened by dlopen: 0 when children begin in it under every start method.
+// The library inside a shared library that is opened by dlopen: 0 when children begin in it and pools run its functions
+// under every start method.
 #include <cstdlib>
 #include <multiprocessing/multiprocessing.hpp>
 #include <string>
@@ -14,6 +15,8 @@ void target(mp::Queue<std::string> to) {
   to.put(is_clean ? made_by_initialiser : "the environment is not that of the parent");
 }
 
+std::string greeting(const std::string& name) { return name + made_by_initialiser; }
+
 }  // namespace
 
 extern "C" int run_plugin() {
@@ -25,6 +28,9 @@ extern "C" int run_plugin() {
       child.join();
       if (child.exitcode() != 0 || queue.get() != made_by_initialiser) return 1;
     }
+    mp::Pool pool = mp::get_context(method).pool(2);
+    if (pool.apply(greeting, "") != made_by_initialiser) return 1;
+    if (pool.apply([](int x) { return x + 1; }, 1) != 2) return 1;
   }
   return 0;
 }
