@@ -136,7 +136,7 @@ class MapValues {
       std::vector<Value> values;
       values.reserve(slots_.size());
       for (std::optional<Value>& each : slots_) values.push_back(std::move(*each));
-      slots_ = {};
+      decltype(slots_)().swap(slots_);  // gives the memory back too
       return values;
     }
   }
