@@ -63,8 +63,8 @@ class AsyncResult {
     return job_->error == nullptr;
   }
 
-  // True: it will never have a value; get() throws Cancelled, at the latest when the worker that ran it is dead.  False: it
-  // was finished.  Of a map_async all that is not done is cancelled.
+  // True: it will never have a value; get() throws Cancelled, at the latest when the worker that ran it is dead.  False: its
+  // result is here.  Of a map_async all that is not done is cancelled.
   bool cancel() const { return !ready() && pool::cancel(*core_, job_); }
 
   // Callbacks run on the pool's result thread, in no promised order; an exception that leaves one is reported on
@@ -126,7 +126,7 @@ class AsyncResult {
   bool wait_until(detail::Deadline deadline) const {
     if (ready()) return true;
     return pool::wait(
-        *core_, [this] { return is_complete(*job_); }, deadline);
+        *core_, [this] { return is_complete(*job_); }, deadline, job_.get());
   }
 
   T get_until(detail::Deadline deadline) const {

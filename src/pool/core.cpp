@@ -196,9 +196,9 @@ void submit(Core& core, const std::shared_ptr<Job>& job, Calls calls) { core.sub
 void submit_more(Core& core, const std::shared_ptr<Job>& job, Calls calls) { core.submit_more(job, calls); }
 void require_open(Core& core) { core.require_open(); }
 void run(Core& core, const std::shared_ptr<Job>& job, std::size_t calls) { core.run(job, calls); }
-bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline) {
+bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline, const Job* own) {
   require_owner(core);
-  return core.wait(ready, deadline);
+  return core.wait(ready, deadline, own);
 }
 bool wait(std::span<const std::shared_ptr<Core>> cores, const std::function<bool()>& ready, Deadline deadline) {
   for (const auto& core : cores) require_owner(*core);

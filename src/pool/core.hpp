@@ -1,15 +1,15 @@
 // The engine of a pool, in the process that made it.
 //
-//   submit ─► tasks_ ─► dispatch ─► mailbox ─► worker ─► mailbox ─► drain ─► Job::deliver / fail ─► callbacks_
+//   submit ─► tasks_ ─► dispatch ─► mailbox ─► worker ─► mailbox ─► drain ─► Job::receive, conclude ─► callbacks_
 //                ▲                                          │
 //                └──── handed out but never begun; retries ─┘ (a worker died, or sits on a long task)
 //
 // Invariants
-//   1. A task is in exactly one of: tasks_; one Worker::sent; decided.
+//   1. A task is in exactly one of: tasks_; one Worker::sent; large_, or with the thread that took it from there; decided.
 //   2. A task that a worker has begun (mailbox.hpp: `taken`) is never given to another, unless its caller asked for
 //      retries: it gets a result or the error that names what became of it.
-//   3. mutex_ guards everything but what is marked; it is held while jobs encode and deliver, never while callbacks
-//      run or while anything waits.
+//   3. mutex_ guards everything but what is marked; it is held while jobs encode, conclude, and receive what lay in a
+//      ring; never while they receive what lay in a block (waiting.cpp), while callbacks run or while anything waits.
 //   4. Whoever waits moves tasks and results (pump); the pool's own thread does when nobody waits.  So a result needs
 //      no second thread to be woken on its way, and no result waits for a thread that is not there.
 #pragma once
@@ -34,6 +34,7 @@
 #include "multiprocessing/detail/pool_core.hpp"
 #include "multiprocessing/pool_options.hpp"
 #include "multiprocessing/pool_stats.hpp"
+#include "pool/block.hpp"
 #include "pool/control.hpp"
 #include "pool/histogram.hpp"
 #include "pool/mailbox.hpp"
@@ -81,7 +82,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void submit(const std::shared_ptr<Job>& job, Calls calls);
   void submit_more(const std::shared_ptr<Job>& job, Calls calls);
   void run(const std::shared_ptr<Job>& job, std::size_t calls);
-  bool wait(const std::function<bool()>& ready, Deadline deadline);
+  bool wait(const std::function<bool()>& ready, Deadline deadline, const Job* own = nullptr);
   static bool wait(std::span<const std::shared_ptr<Core>> cores, const std::function<bool()>& ready, Deadline deadline);
   void when_complete(std::shared_ptr<Job> job, std::function<void()> callback);
   void note_when_complete(std::shared_ptr<Job> job, std::function<void()> note);
@@ -111,6 +112,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::uint32_t first_number = 0;  // of sent.front(), as mailbox.hpp numbers tasks
     std::uint64_t write_position = 0;
     std::uint64_t result_position = 0;
+    std::shared_ptr<std::size_t> unread = std::make_shared<std::size_t>();  // its results in large_, or being received
     std::uint32_t watched = 0;
     bool running = false;
     bool ready = false;
@@ -120,6 +122,12 @@ class Core : public std::enable_shared_from_this<Core> {
     Clock::time_point busy_since{};  // its last result, or the task that ended its idleness
     double ns_per_task = 0;          // moving average; 0: not known
     std::size_t done = 0;            // by this process
+  };
+
+  struct Large {  // a result in a block
+    Sent sent;
+    Block block;
+    std::shared_ptr<std::size_t> unread;  // of the worker it came from, which may be gone
   };
 
   class Waiting;  // a thread that moves tasks and results while it waits
@@ -134,7 +142,9 @@ class Core : public std::enable_shared_from_this<Core> {
   void require_usable() const;
 
   // waiting.cpp
-  bool wait_and_pump(const std::function<bool()>& ready, Deadline deadline);
+  bool wait_and_pump(const std::function<bool()>& ready, Deadline deadline, const Job* own);
+  bool receive_large(std::unique_lock<std::mutex>& lock, const Job* own);
+  void receive_one(std::unique_lock<std::mutex>& lock, std::deque<Large>::iterator which);
   void result_thread();
   void run_callbacks(std::unique_lock<std::mutex>& lock);
 
@@ -167,9 +177,12 @@ class Core : public std::enable_shared_from_this<Core> {
   bool pump();
   bool drain(std::size_t place);
   void pop_sent(Worker& worker);
-  void decide(Sent& sent, const Received& received);
+  void decide(std::size_t place, const Received& received);
+  [[nodiscard]] static Failure receive(const Task& task, const Block& block) noexcept;
+  void receive_later(std::size_t place, Sent& sent, const Received& received);
   bool try_again(Task& task);
-  void settle(const Task& task, std::exception_ptr error);
+  void fail(const Task& task, std::exception_ptr why);
+  void settle(const Task& task, Failure failure);
   void finished(const Task& task);
   bool look_after(std::size_t place);
   void bury(std::size_t place);
@@ -212,6 +225,9 @@ class Core : public std::enable_shared_from_this<Core> {
   std::unordered_multimap<std::shared_ptr<Job>, std::function<void()>> watched_jobs_;  // callbacks of jobs under way
   std::unordered_multimap<std::shared_ptr<Job>, std::function<void()>> noted_jobs_;    // what is told at once
   std::deque<std::function<void()>> callbacks_;                                        // to be run
+  bool in_callback_ = false;                                                           // the result thread is
+  std::deque<Large> large_;                                                            // to be received
+  bool told_of_large_ = true;                                                          // other threads were
   codec::Encoder encoder_;
   std::size_t last_used_ = 0;
   Clock::time_point last_result_{};
@@ -219,8 +235,9 @@ class Core : public std::enable_shared_from_this<Core> {
   int failed_starts_ = 0;  // workers that ended before they were ready, in a row
   std::exception_ptr initializer_error_;
   bool closed_ = false;
-  bool ending_ = false;  // workers were told to end
-  bool ended_ = false;   // they have
+  bool ending_ = false;      // workers were told to end
+  bool ended_ = false;       // they have
+  std::exception_ptr over_;  // the verdict on all that had none, when the pool was terminated or broke
   std::exception_ptr broken_;
 
   std::atomic<int> waiters_{0};  // threads that are Waiting

@@ -5,7 +5,6 @@
 
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/pool.hpp"
-#include "pool/block.hpp"
 #include "pool/core.hpp"
 
 namespace multiprocessing::pool {
@@ -16,7 +15,9 @@ using namespace std::chrono_literals;
 // Work that lies ready at a worker, by measured task time: enough to bridge the host's absence, and no more, because
 // what lies at one worker cannot run on another without being taken back.
 constexpr double work_ahead_ns = 200'000;
-constexpr double chunk_ns = 50'000;       // of calls that go together: long beside what handing over takes
+constexpr double chunk_ns = 50'000;  // of calls that go together: long beside what handing over takes
+// Large results of a worker that nobody has received yet, from which on it gets nothing more: else memory fills with them.
+constexpr std::size_t most_unread = 4;
 constexpr std::size_t most_at_once = 32;  // a worker that waits should not wait for all of them to be written
 // Taking tasks back costs more than letting a worker finish what takes it less than this.
 constexpr std::chrono::microseconds worth_taking_back = 100us;
@@ -102,7 +103,7 @@ void Core::dispatch() {
 }
 
 bool Core::may_be_given(const Worker& worker) const noexcept {
-  return worker.running && !worker.finishing &&
+  return worker.running && !worker.finishing && *worker.unread < most_unread &&
          (max_tasks_per_child_ == 0 || worker.done + worker.sent.size() < max_tasks_per_child_);
 }
 
@@ -163,7 +164,7 @@ Core::Written Core::write_next_task(std::size_t place) {
     note_size(*task.job, encoder_.bytes().size(), task.calls.count);
     handles = encoder_.carried();
     if (encoder_.bytes().size() > largest_in_ring) {
-      handles.push_back(make_block(encoder_.bytes(), block));
+      handles.push_back(make_block(encoder_.bytes(), {}, block));
       flags |= by_handle;
     }
   } catch (...) {
@@ -171,7 +172,7 @@ Core::Written Core::write_next_task(std::size_t place) {
   }
   if (error != nullptr) {
     tasks_.pop_front(task.calls.count);
-    settle(task, error);
+    fail(task, error);
     return Written::failed;
   }
   const std::span<const std::byte> payload =

@@ -36,12 +36,18 @@ void Core::break_pool(std::exception_ptr why) {
 
 // REQUIRES: mutex_ held.
 void Core::fail_all(const std::exception_ptr& why) {
+  over_ = why;
   std::vector<Task> tasks = tasks_.take(nullptr);
+  for (Large& large : large_) {
+    --*large.unread;
+    tasks.push_back(std::move(large.sent.task));
+  }
+  large_.clear();
   for (Worker& worker : workers_) {
     for (Sent& sent : worker.sent) tasks.push_back(std::move(sent.task));
     worker.sent.clear();
   }
-  for (const Task& task : tasks) settle(task, why);
+  for (const Task& task : tasks) fail(task, why);
   control_->doorbell.notify();
 }
 

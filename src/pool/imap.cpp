@@ -46,18 +46,15 @@ void ImapJob::encode(Calls calls, codec::Encoder& out) {
   which.encode(out);
 }
 
-void ImapJob::deliver(Calls calls, codec::Decoder& in) {
+Failure ImapJob::receive(Calls calls, codec::Decoder& in) {
   chunk(calls).receive(in);
-  settle(calls);
+  return {};  // of the chunk; those of items are thrown where their turn comes
 }
 
-void ImapJob::fail(Calls calls, std::exception_ptr error) noexcept {
-  chunk(calls).error = std::move(error);
-  settle(calls);
-}
-
-void ImapJob::settle(Calls calls) noexcept {
-  chunk(calls).drop_items();
+void ImapJob::conclude(Calls calls, Failure failure) noexcept {
+  ImapChunk& concluded = chunk(calls);
+  concluded.error = std::move(failure.error);
+  concluded.drop_items();
   const std::lock_guard lock(mutex_);
   std::unique_ptr<ImapChunk>& which = chunks_[calls.first - first_];
   which->done = true;
@@ -90,7 +87,7 @@ bool ImapReader::next_outcome() {
   if (chunk_ != nullptr && at_ < chunk_->count) return true;
   if (in_flight_ == 0) return false;
   wait(
-      *core_, [this] { return job_->has_outcome(); }, Deadline::never());
+      *core_, [this] { return job_->has_outcome(); }, Deadline::never(), job_.get());
   spare_ = std::exchange(chunk_, job_->take());
   at_ = 0;
   in_flight_ -= chunk_->count;

@@ -22,7 +22,7 @@
 // Only the ring's own side writes a position, and a cursor counts bytes since the worker's start (64 bits, no
 // wrap-around).  A record lies in one piece; where the end of the ring is too near it starts again at 0, after a
 // record of size `skip` if there is room for one.  Payloads of more than a quarter of a ring travel as a block in
-// the family's memory (flag `by_handle`: the payload is its id and length).  In a pool that is traced each result has
+// the family's memory (flag `by_handle`: the payload is a BlockName).  In a pool that is traced each result has
 // the times of its task in front of the payload (flag `timed`).
 #pragma once
 
@@ -70,6 +70,7 @@ struct Span {
 struct BlockName {
   std::uint64_t id;
   std::uint64_t size;
+  std::uint64_t carried;  // ids behind the payload, of what it names: a result may be received when its worker is gone
 };
 
 struct alignas(os::page_bytes) Mailbox {

@@ -10,15 +10,17 @@
 namespace multiprocessing::pool {
 
 // Every task of the job that has no verdict gets Cancelled: those that wait now, those that run when their workers are
-// dead.  Results that are here already count.
+// dead.  Results that are here already count, also those that other threads are receiving.
 bool Core::cancel(const std::shared_ptr<Job>& job) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   pump();
-  if (job->left.load(std::memory_order_acquire) == 0) return false;
+  receive_large(lock, job.get());
+  bool any = false;
   const auto is_its = [&job](const Sent& sent) { return sent.task.job == job; };
   for (std::size_t place = 0; place < workers_.size(); ++place) {
     Worker& worker = workers_[place];
     if (std::ranges::none_of(worker.sent, is_its)) continue;
+    any = true;
     take_back(place);
     if (worker.sent.empty() || !is_its(worker.sent.front())) continue;
     worker.sent.front().cancelled = true;
@@ -27,13 +29,14 @@ bool Core::cancel(const std::shared_ptr<Job>& job) {
     ring_supervisor();
   }
   const std::vector<Task> waiting = tasks_.take(job.get());
+  if (!any && waiting.empty()) return false;
   if (trace_ != nullptr && !waiting.empty()) {
     std::size_t calls = 0;
     for (const Task& task : waiting) calls += task.calls.count;
     trace_->cancelled(*job, calls);
   }
   for (const Task& task : waiting) {
-    settle(task, std::make_exception_ptr(Cancelled("the task was cancelled before it ran")));
+    fail(task, std::make_exception_ptr(Cancelled("the task was cancelled before it ran")));
   }
   control_->doorbell.notify();  // whoever waits for it looks again
   dispatch();

@@ -78,7 +78,7 @@ bool Core::drain(std::size_t place) {
       calls += task.calls.count;
       note_size(*task.job, received.payload.size(), task.calls.count);
       if (trace_ != nullptr) report_result(place, worker.sent.front(), received);
-      decide(worker.sent.front(), received);
+      decide(place, received);
       watched -= worker.sent.front().limited;
       pop_sent(worker);
       ++results;
@@ -107,23 +107,37 @@ void Core::pop_sent(Worker& worker) {
   worker.first_number = (worker.first_number + 1) & number_mask;
 }
 
-void Core::decide(Sent& sent, const Received& received) {
-  std::exception_ptr error;
-  if (sent.cancelled) return settle(sent.task, std::make_exception_ptr(Cancelled("the task was cancelled")));
-  if ((received.flags & (failed | threw)) != 0 && sent.task.job->policy.retry_exceptions && try_again(sent.task))
-    return;
-  if ((received.flags & failed) != 0) {
-    error = decode_failure(received);
-  } else {
-    try {
-      const Block block(received);
-      codec::Decoder in(block.bytes());
-      sent.task.job->deliver(sent.task.calls, in);
-    } catch (...) {
-      error = std::current_exception();
-    }
+// What came of the worker's oldest task.
+void Core::decide(std::size_t place, const Received& received) {
+  Sent& sent = workers_[place].sent.front();
+  const bool may_try_again = (received.flags & (failed | threw)) != 0 && sent.task.job->policy.retry_exceptions;
+  if (sent.cancelled) return fail(sent.task, std::make_exception_ptr(Cancelled("the task was cancelled")));
+  if (may_try_again && try_again(sent.task)) return;
+  if ((received.flags & failed) != 0) return fail(sent.task, decode_failure(received));
+  try {
+    if ((received.flags & by_handle) != 0) return receive_later(place, sent, received);
+    settle(sent.task, receive(sent.task, Block(received)));
+  } catch (...) {
+    fail(sent.task, std::current_exception());
   }
-  settle(sent.task, error);
+}
+
+Failure Core::receive(const Task& task, const Block& block) noexcept {
+  try {
+    codec::Decoder in(block.bytes());
+    return task.job->receive(task.calls, in);
+  } catch (...) {
+    return {task.calls.first, std::current_exception()};
+  }
+}
+
+// Without the lock: receive_large().
+void Core::receive_later(std::size_t place, Sent& sent, const Received& received) {
+  Worker& worker = workers_[place];
+  large_.push_back({{}, Block(received), worker.unread});
+  large_.back().sent = std::move(sent);
+  ++*worker.unread;
+  told_of_large_ = false;
 }
 
 // True: the task goes back to those that wait.
@@ -135,9 +149,11 @@ bool Core::try_again(Task& task) {
   return true;
 }
 
-// The one place where a task gets its verdict; deliver() has been called where there is no error.
-void Core::settle(const Task& task, std::exception_ptr error) {
-  if (error != nullptr) task.job->fail(task.calls, std::move(error));
+void Core::fail(const Task& task, std::exception_ptr why) { settle(task, {task.calls.first, std::move(why)}); }
+
+// The one place where a task gets its verdict.
+void Core::settle(const Task& task, Failure failure) {
+  task.job->conclude(task.calls, std::move(failure));
   undecided_ -= task.calls.count;
   counts_.done += task.calls.count;
   finished(task);
@@ -225,7 +241,7 @@ void Core::bury(std::size_t place) {
     Sent& sent = worker.sent.front();
     const std::exception_ptr error = error_of_the_dead(place, sent, doom.cause);
     report_lost(place, sent, error);
-    if (sent.cancelled || !try_again(sent.task)) settle(sent.task, error);
+    if (sent.cancelled || !try_again(sent.task)) fail(sent.task, error);
     pop_sent(worker);
   }
   watch(place, 0);

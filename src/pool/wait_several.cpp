@@ -34,8 +34,9 @@ bool Core::wait(std::span<const std::shared_ptr<Core>> cores, const std::functio
     bool moved = false;
     nap = sync::EventCount::look_again;
     for (const auto& core : cores) {
-      const std::lock_guard lock(core->mutex_);
+      std::unique_lock lock(core->mutex_);
       moved = core->pump() || moved;
+      moved = core->receive_large(lock, nullptr) || moved;
       nap = std::min(nap, core->patience());
     }
     return moved;

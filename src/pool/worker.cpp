@@ -159,7 +159,7 @@ class Worker {
     BlockName name;
     if (result_.bytes().size() > largest_in_ring - sizeof(Span)) {
       try {
-        sent.handles.push_back(make_block(result_.bytes(), name));
+        sent.handles.push_back(make_block(result_.bytes(), result_.carried(), name));
         flags |= by_handle;
       } catch (...) {  // no memory for it: the task has failed, the worker has not
         result_.clear();

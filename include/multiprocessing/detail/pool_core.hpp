@@ -40,11 +40,17 @@ struct Policy {
   std::size_t chunk = 1;  // calls that go to a worker together: so many, or fewer at the end; 0: by how long they take
 };
 
+// Why a call has no value; error null: it has one.
+struct Failure {
+  std::size_t call = 0;
+  std::exception_ptr error;
+};
+
 // One call of the user's (apply, map, …): calls 0, 1, 2 … of one function, each of which gets exactly one verdict.  Some
 // that follow each other go to a worker together, as a task, and share its fate.
 //
-// The engine calls these from whichever thread happens to move tasks and results, one at a time; they call nothing
-// of the pool.  What encode() or deliver() throw becomes the failure of that task.
+// The engine calls these from whichever thread happens to move tasks and results, one at a time but for receive(); they
+// call nothing of the pool.  What encode() or receive() throw becomes the failure of that task.
 class Job {
  public:
   Job() = default;
@@ -54,8 +60,11 @@ class Job {
   virtual ~Job() = default;
   virtual void encode(Calls calls,
                       codec::Encoder& out) = 0;  // may run again, and with other calls, after a worker's death
-  virtual void deliver(Calls calls, codec::Decoder& in) = 0;
-  virtual void fail(Calls calls, std::exception_ptr error) noexcept = 0;
+  // Puts what came of these calls where only they put anything: at the same time as other calls of the job are encoded,
+  // received and concluded, for a large result takes its time.  Gives the first failure among them.
+  virtual Failure receive(Calls calls, codec::Decoder& in) = 0;
+  // The verdict on these calls, once for each: what was received counts where there is no failure.
+  virtual void conclude(Calls calls, Failure failure) noexcept = 0;
   [[nodiscard]] virtual std::string describe(Calls calls) const = 0;
   [[nodiscard]] virtual std::string function() const = 0;  // its name
 
@@ -79,8 +88,9 @@ void submit_more(Core& core, const std::shared_ptr<Job>& job, Calls calls);
 void require_open(Core& core);
 // submit() and wait(): without waking any other thread of this process.
 void run(Core& core, const std::shared_ptr<Job>& job, std::size_t calls);
-// Moves tasks and results until ready() (which may be called with the engine's lock held) or the deadline.
-bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline);
+// Moves tasks and results until ready() (which may be called with the engine's lock held) or the deadline.  `own`: the job
+// that is waited for, whose large results this thread receives itself.
+bool wait(Core& core, const std::function<bool()>& ready, Deadline deadline, const Job* own = nullptr);
 // The same for several pools at once.
 bool wait(std::span<const std::shared_ptr<Core>> cores, const std::function<bool()>& ready, Deadline deadline);
 // Runs `callback` on the pool's result thread once the job has all its verdicts; in the calling thread when the pool has
@@ -89,7 +99,7 @@ void when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> c
 // Runs `note` in the moment in which the job has all its verdicts, which may be now, with the engine's lock held: it is
 // short, throws nothing and calls nothing of the pool.
 void note_when_complete(Core& core, std::shared_ptr<Job> job, std::function<void()> note);
-// No task of the job runs any more, or it is killed for it: each that has no verdict gets Cancelled.  False: all had one.
+// No task of the job runs any more, or it is killed for it: each whose result is not here gets Cancelled.  False: all are.
 bool cancel(Core& core, const std::shared_ptr<Job>& job);
 
 // Throws std::logic_error in a fork of the process that made the pool.  wait() and when_complete() do so themselves:

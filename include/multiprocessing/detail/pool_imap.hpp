@@ -53,14 +53,13 @@ class ImapJob final : public Job {
   [[nodiscard]] std::unique_ptr<ImapChunk> take();
 
   void encode(Calls calls, codec::Encoder& out) override;
-  void deliver(Calls calls, codec::Decoder& in) override;
-  void fail(Calls calls, std::exception_ptr error) noexcept override;
+  Failure receive(Calls calls, codec::Decoder& in) override;
+  void conclude(Calls calls, Failure failure) noexcept override;
   [[nodiscard]] std::string function() const override;
   [[nodiscard]] std::string describe(Calls calls) const override;
 
  private:
   [[nodiscard]] ImapChunk& chunk(Calls calls) const noexcept;
-  void settle(Calls calls) noexcept;
 
   const FunctionPtr function_;
   const bool ordered_;

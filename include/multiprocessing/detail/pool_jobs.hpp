@@ -49,10 +49,10 @@ class ApplyJob final : public ValueJob<value_of<Result>> {
     codec::encode(out, std::uint32_t{1});
     std::apply([&out](const auto&... args) { WriteArguments<Arguments>::to(out, args...); }, args_);
   }
-  void deliver(Calls, codec::Decoder& in) override {
-    this->error = take_result<Result>(in, [this](auto&& arrived) { this->value.emplace(std::move(arrived)); });
+  Failure receive(Calls, codec::Decoder& in) override {
+    return {0, take_result<Result>(in, [this](auto&& arrived) { this->value.emplace(std::move(arrived)); })};
   }
-  void fail(Calls, std::exception_ptr why) noexcept override { this->error = std::move(why); }
+  void conclude(Calls, Failure failure) noexcept override { this->error = std::move(failure.error); }
   [[nodiscard]] std::string describe(Calls) const override {
     return "apply of " + this->function() +
            std::apply([](const auto&... args) { return arguments_text(args...); }, args_);
@@ -172,14 +172,21 @@ class MapJob final : public ValueJob<map_value<Result>> {
       How::template write<Arguments>(out, item);
     }
   }
-  void deliver(Calls calls, codec::Decoder& in) override {
+  Failure receive(Calls calls, codec::Decoder& in) override {
+    Failure first;
     for (std::size_t i = calls.first; i < calls.end(); ++i) {
-      note(i, take_result<Result>(in, [this, i](Value&& arrived) { values_.put(i, std::move(arrived)); }));
+      std::exception_ptr error =
+          take_result<Result>(in, [this, i](Value&& arrived) { values_.put(i, std::move(arrived)); });
+      if (error != nullptr && first.error == nullptr) first = {i, std::move(error)};
     }
-    if (this->left == calls.count) finish();
+    return first;
   }
-  void fail(Calls calls, std::exception_ptr why) noexcept override {
-    note(calls.first, std::move(why));
+  // The failure of the first item that failed, whichever came first in time.
+  void conclude(Calls calls, Failure failure) noexcept override {
+    if (failure.error != nullptr && failure.call < first_failed_) {
+      first_failed_ = failure.call;
+      this->error = std::move(failure.error);
+    }
     if (this->left == calls.count) finish();
   }
   [[nodiscard]] std::string describe(Calls calls) const override {
@@ -192,14 +199,13 @@ class MapJob final : public ValueJob<map_value<Result>> {
   }
 
  private:
-  // The failure of the first item that failed, whichever came first in time.
-  void note(std::size_t item, std::exception_ptr why) noexcept {
-    if (why == nullptr || item >= first_failed_) return;
-    first_failed_ = item;
-    this->error = std::move(why);
-  }
-  void finish() {
-    if (this->error == nullptr) this->value.emplace(values_.take());
+  void finish() noexcept {
+    if (this->error != nullptr) return;
+    try {
+      this->value.emplace(values_.take());
+    } catch (...) {  // no memory for all of them
+      this->error = std::current_exception();
+    }
   }
 
   Items items_;
