@@ -136,7 +136,7 @@ class MapValues {
       std::vector<Value> values;
       values.reserve(slots_.size());
       for (std::optional<Value>& each : slots_) values.push_back(std::move(*each));
-      slots_ = {};
+      slots_.clear();
       return values;
     }
   }
