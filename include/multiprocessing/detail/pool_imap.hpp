@@ -111,7 +111,7 @@ class ImapChunkOf final : public ImapChunk {
       outcome.error = take_result<Result>(in, [&outcome](Value&& value) { outcome.value.emplace(std::move(value)); });
     }
   }
-  void drop_items() noexcept override { items = {}; }
+  void drop_items() noexcept override { std::vector<Item>().swap(items); }
   [[nodiscard]] std::string text() const override {
     const Item& item = items[0];
     return arguments_text(item);
