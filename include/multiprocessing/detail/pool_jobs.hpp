@@ -175,9 +175,9 @@ class MapJob final : public ValueJob<map_value<Result>> {
   Failure receive(Calls calls, codec::Decoder& in) override {
     Failure first;
     for (std::size_t i = calls.first; i < calls.end(); ++i) {
-      std::exception_ptr error =
+      std::exception_ptr why =
           take_result<Result>(in, [this, i](Value&& arrived) { values_.put(i, std::move(arrived)); });
-      if (error != nullptr && first.error == nullptr) first = {i, std::move(error)};
+      if (why != nullptr && first.error == nullptr) first = {i, std::move(why)};
     }
     return first;
   }
