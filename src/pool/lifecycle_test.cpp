@@ -421,9 +421,8 @@ TEST(PoolInitializer, Faults06_OneThatThrowsInEveryWorkerBreaksThePoolWithOneCle
                  initialized->add(1);
                  throw std::runtime_error("cannot load the model" + std::string(text, '.'));
                }});
-    auto later = pool.map_async(twice, numbers(100));
     try {
-      later.get();
+      pool.map_async(twice, numbers(100)).get();  // by either: whether it is broken yet
       ADD_FAILURE();
     } catch (const PoolBroken& e) {
       EXPECT_NE(std::string(e.what()).find("cannot load the model"), std::string::npos) << e.what();
