@@ -338,23 +338,11 @@ TEST(PoolMemory, Faults08_ATaskThatWantsTooMuchGetsMemoryLimitExceeded) {
 
 TEST(PoolRestarts, Faults11_WorkersThatAlwaysDieBreakThePoolWithAClearError) {
   Pool pool({.processes = 2});
-  std::vector<AsyncResult<int>> results;
-  for (int i = 0; i < 200; ++i) results.push_back(pool.apply_async([](int) -> int { ::_exit(9); }, i));
-  std::size_t died = 0;
-  std::size_t broken = 0;
-  for (const auto& result : results) {
-    try {
-      result.get();
-    } catch (const WorkerDied&) {
-      ++died;
-    } catch (const PoolBroken& e) {
-      ++broken;
-      EXPECT_NE(std::string(e.what()).find("exit code 9"), std::string::npos) << e.what();
-    }
-  }
-  EXPECT_EQ(died + broken, 200U);
-  EXPECT_GE(died, 40U);
-  EXPECT_GE(broken, 100U);
+  const testing::Ends ends = testing::ends_of_calls(
+      pool, [](int) -> int { ::_exit(9); }, 200, "exit code 9");
+  EXPECT_EQ(ends.died + ends.broken, 200U);
+  EXPECT_GE(ends.died, 40U);
+  EXPECT_GE(ends.broken, 100U);
   EXPECT_THROW(pool.apply(same, 1), PoolBroken);
 }
 

@@ -99,4 +99,29 @@ bool eventually(T condition) {  // the watchdog of the test is the limit
   return true;
 }
 
+// How calls ended that kill their workers: of themselves, or because the pool broke, which it may before the last of them
+// is submitted; it then says `why`.
+struct Ends {
+  std::size_t died = 0;
+  std::size_t broken = 0;
+};
+template <class F>
+Ends ends_of_calls(Pool& pool, F f, int count, const std::string& why) {
+  Ends ends;
+  const auto note = [&ends, &why](const auto& call) {
+    try {
+      call();
+    } catch (const WorkerDied&) {
+      ++ends.died;
+    } catch (const PoolBroken& error) {
+      ++ends.broken;
+      EXPECT_NE(std::string(error.what()).find(why), std::string::npos) << error.what();
+    }
+  };
+  std::vector<AsyncResult<int>> results;
+  for (int i = 0; i < count; ++i) note([&] { results.push_back(pool.apply_async(f, i)); });
+  for (const auto& result : results) note([&result] { result.get(); });
+  return ends;
+}
+
 }  // namespace multiprocessing::testing

@@ -201,23 +201,10 @@ TEST_P(PoolFaultsUnder, Faults10_WhatATaskHasStartedEndsWithItsWorker) {
 
 TEST_P(PoolFaultsUnder, Faults11_WorkersThatAlwaysDieBreakThePoolWithAClearError) {
   Pool pool = context().pool({.processes = 2, .max_restarts = 10, .restart_window = 600s});
-  std::vector<AsyncResult<int>> results;
-  for (int i = 0; i < 50; ++i) results.push_back(pool.apply_async(exit_with_9, i));
-  std::size_t died = 0;
-  std::size_t broken = 0;
-  for (const auto& result : results) {
-    try {
-      result.get();
-    } catch (const WorkerDied&) {
-      ++died;
-    } catch (const PoolBroken& error) {
-      ++broken;
-      EXPECT_NE(std::string(error.what()).find("exit code 9"), std::string::npos) << error.what();
-    }
-  }
-  EXPECT_EQ(died + broken, 50U);
-  EXPECT_GE(died, 10U);
-  EXPECT_GE(broken, 30U);
+  const testing::Ends ends = testing::ends_of_calls(pool, exit_with_9, 50, "exit code 9");
+  EXPECT_EQ(ends.died + ends.broken, 50U);
+  EXPECT_GE(ends.died, 10U);
+  EXPECT_GE(ends.broken, 30U);
 }
 
 TEST_P(PoolFaultsUnder, Faults13_BusyAndIdleWorkersAndWhatTheyStartedGoWithAProgramThatIsKilled) {
