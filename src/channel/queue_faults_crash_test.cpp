@@ -206,6 +206,7 @@ TEST_F(QueueFaults, Faults25_WhereDevShmIsSmallOrReadOnlyAllSizesTravel) {
 // --- 26: no descriptor -----------------------------------------------------------------------------------------------
 
 TEST_F(QueueFaults, Faults26_TheFirstQueueWithoutADescriptorIsAnErrorThatNamesTheLimit) {
+  if (testing::under_ubsan()) GTEST_SKIP() << "UBSan itself does not work without descriptors";
   const int status = in_a_fresh_program([] {
     {
       const testing::DescriptorLimit none(0);
@@ -220,6 +221,7 @@ TEST_F(QueueFaults, Faults26_TheFirstQueueWithoutADescriptorIsAnErrorThatNamesTh
 }
 
 TEST_F(QueueFaults, Faults26_NothingThatAQueueDoesNeedsADescriptor) {
+  if (testing::under_ubsan()) GTEST_SKIP() << "UBSan itself does not work without descriptors";
   const Queue<int> first;  // of this family: it makes the memory
   const testing::DescriptorLimit none(0);
   const Queue<std::string> queue;
@@ -233,7 +235,7 @@ TEST_F(QueueFaults, Faults26_NothingThatAQueueDoesNeedsADescriptor) {
 // --- 28: forks while threads are at work -----------------------------------------------------------------------------
 
 TEST_F(QueueFaults, Faults28_ForksWhileThreadsPutAndGetHarmNobody) {
-  if (testing::under_tsan) GTEST_SKIP() << "no threads in a child that was forked by a threaded program";
+  if (testing::under_asan || testing::under_tsan) GTEST_SKIP() << "a child can hang in a lock of the sanitizer";
   const Queue<std::string> busy(4);
   const Queue<std::string> replies;
   std::atomic<bool> stop{false};

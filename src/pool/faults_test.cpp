@@ -263,7 +263,7 @@ TEST(PoolFaults, AWorkerThatScribblesOverItsMailboxCostsItsOwnTasksOnly) {
 }
 
 TEST(PoolFaults, Faults26_OutOfDescriptorsIsAClearErrorAndNothingHalfMade) {
-  if (testing::built_with_ubsan()) GTEST_SKIP() << "UBSan itself does not work without descriptors";
+  if (testing::under_ubsan()) GTEST_SKIP() << "UBSan itself does not work without descriptors";
   Watchdog dog{60s};
   Program host([] {
     { Pool first(1); }  // what is made once stays made

@@ -153,7 +153,7 @@ TEST(PoolEnd, AProgramMayEndWithAPoolThatWasNeverDestroyed) {
   Watchdog dog{60s};
   const testing::Heir heir;
   Program host([] {
-    auto* forgotten = new Pool(2);
+    static auto* const forgotten = new Pool(2);  // which a search for leaks finds
     forgotten->apply_async(testing::sleep_in_task, 1);
     return forgotten->apply(twice, 3);
   });

@@ -16,6 +16,7 @@
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/this_task.hpp"
 #include "pool/pool_test_support.hpp"
+#include "support/sanitizers.hpp"
 
 namespace multiprocessing {
 namespace {
@@ -324,6 +325,7 @@ TEST(PoolFinalizer, OneThatHangsIsKilledWhenTheGraceIsOver) {
 }
 
 TEST(PoolMemory, Faults08_ATaskThatWantsTooMuchGetsMemoryLimitExceeded) {
+  if (testing::under_asan || testing::under_tsan) GTEST_SKIP() << "a sanitizer ends who gets no memory";
   Pool pool({.processes = 1, .memory_limit = mib(200)});
   const auto touch = [](std::size_t bytes) {
     std::vector<char> block(bytes, 'x');

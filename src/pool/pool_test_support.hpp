@@ -84,10 +84,6 @@ struct Program : Host {
         }) {}
 };
 
-// UBSan looks at objects through a pipe, and takes them for damaged when there is no descriptor for one.
-extern "C" [[gnu::weak]] void __ubsan_handle_dynamic_type_cache_miss_abort();
-inline bool built_with_ubsan() { return &__ubsan_handle_dynamic_type_cache_miss_abort != nullptr; }
-
 // A task that ends only with its worker.
 inline int sleep_in_task(int) {
   for (;;) ::pause();
