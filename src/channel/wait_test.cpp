@@ -397,7 +397,7 @@ TEST(QueueDescriptorTest, AForkedChildHasItsOwn) {
 }
 
 TEST(QueueDescriptorTest, Faults28_ForksWhileDescriptorsComeAndGoHarmNobody) {
-  if (testing::under_tsan) GTEST_SKIP() << "no threads in a child that was forked by a threaded program";
+  if (testing::under_asan || testing::under_tsan) GTEST_SKIP() << "no threads in a child that was forked by a threaded program";
   Watchdog dog{120s};
   const Queue<int> queue;
   std::atomic<bool> stop{false};
