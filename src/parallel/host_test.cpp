@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -22,16 +21,11 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Heir;
+using testing::numbers;
 using testing::Program;
 using testing::Shared;
 using testing::Terminal;
 using testing::Watchdog;
-
-std::vector<int> numbers(int count) {
-  std::vector<int> all(static_cast<std::size_t>(count));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
 
 class ParallelHost : public ::testing::Test {
  protected:

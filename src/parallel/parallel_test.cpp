@@ -39,15 +39,10 @@ namespace {
 using namespace std::chrono_literals;
 using testing::Captured;
 using testing::children_of;
+using testing::numbers;
 using testing::Program;
 using testing::Shared;
 using testing::Watchdog;
-
-std::vector<int> numbers(int count) {
-  std::vector<int> all(static_cast<std::size_t>(count));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
 
 class Parallel : public ::testing::Test {
  protected:

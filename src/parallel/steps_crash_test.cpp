@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <numeric>
 #include <string>
 #include <vector>
 
@@ -23,14 +22,9 @@ namespace {
 using namespace std::chrono_literals;
 using testing::children_of;
 using testing::Heir;
+using testing::numbers;
 using testing::Program;
 using testing::Watchdog;
-
-std::vector<int> numbers(int count) {
-  std::vector<int> all(static_cast<std::size_t>(count));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
 
 class ParallelSteps : public ::testing::Test {
  protected:

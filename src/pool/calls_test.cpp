@@ -5,7 +5,6 @@
 #include <array>
 #include <iterator>
 #include <list>
-#include <numeric>
 #include <set>
 #include <string>
 #include <tuple>
@@ -18,6 +17,7 @@ namespace multiprocessing {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::numbers;
 using testing::Shared;
 using testing::Watchdog;
 
@@ -26,11 +26,6 @@ int add(int a, int b) { return a + b; }
 void do_nothing(int) {}
 int worker_pid() { return ::getpid(); }
 
-std::vector<int> numbers(int count) {
-  std::vector<int> all(static_cast<std::size_t>(count));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
 std::vector<int> tested(int count) {
   std::vector<int> all = numbers(count);
   for (int& n : all) n += 100;

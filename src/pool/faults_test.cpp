@@ -30,17 +30,12 @@ namespace {
 using namespace std::chrono_literals;
 using testing::Death;
 using testing::eventually;
+using testing::numbers;
 using testing::Program;
 using testing::Shared;
 using testing::Watchdog;
 
 int twice(int n) { return 2 * n; }
-
-std::vector<int> numbers(int count) {
-  std::vector<int> all;
-  for (int i = 0; i < count; ++i) all.push_back(i);
-  return all;
-}
 
 // How the worker died that ran this task.
 struct Died {

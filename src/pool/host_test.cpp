@@ -20,6 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Heir;
+using testing::numbers;
 using testing::Program;
 using testing::Shared;
 using testing::Signal;
@@ -27,12 +28,6 @@ using testing::Terminal;
 using testing::Watchdog;
 
 int twice(int n) { return 2 * n; }
-
-std::vector<int> numbers(int count) {
-  std::vector<int> all;
-  for (int i = 0; i < count; ++i) all.push_back(i);
-  return all;
-}
 
 TEST(PoolHost, Faults13_WhenTheProgramIsKilledBusyAndIdleWorkersEnd) {
   Watchdog dog{60s};

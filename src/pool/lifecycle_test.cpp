@@ -19,17 +19,12 @@ using namespace std::chrono_literals;
 using testing::Captured;
 using testing::Death;
 using testing::eventually;
+using testing::numbers;
 using testing::Program;
 using testing::Shared;
 using testing::Watchdog;
 
 int twice(int n) { return 2 * n; }
-
-std::vector<int> numbers(int count) {
-  std::vector<int> all;
-  for (int i = 0; i < count; ++i) all.push_back(i);
-  return all;
-}
 
 // --- the end -------------------------------------------------------------------------------------------------------
 

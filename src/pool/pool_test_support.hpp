@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <numeric>
 #include <set>
 #include <string>
 #include <thread>
@@ -83,6 +84,13 @@ struct Program : Host {
           }
         }) {}
 };
+
+// 0, 1, 2 …
+inline std::vector<int> numbers(int count) {
+  std::vector<int> all(static_cast<std::size_t>(count));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
 
 // A task that ends only with its worker.
 inline int sleep_in_task(int) {

@@ -25,6 +25,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::eventually;
 using testing::Heir;
+using testing::numbers;
 using testing::Program;
 using testing::Terminal;
 using testing::Watchdog;
@@ -33,12 +34,6 @@ int same(int n) { return n; }
 int pid_of_worker(int) { return static_cast<int>(::getpid()); }
 int exit_with_9(int) { ::_exit(9); }
 void fail_to_load() { throw std::runtime_error("cannot load the model"); }
-
-std::vector<int> numbers(int count) {
-  std::vector<int> all;
-  for (int i = 0; i < count; ++i) all.push_back(i);
-  return all;
-}
 
 // A process that SIGTERM does not end; in a session of its own.
 pid_t start_stubborn() {

@@ -24,6 +24,7 @@ using namespace std::chrono_literals;
 using testing::Events;
 using testing::Folder;
 using testing::Json;
+using testing::numbers;
 using testing::Program;
 using testing::Watchdog;
 
@@ -31,12 +32,6 @@ int killed_by_42(int n) {
   if (n == 42) ::raise(SIGKILL);
   ::usleep(100);
   return n;
-}
-
-std::vector<int> numbers(int count) {
-  std::vector<int> all;
-  for (int i = 0; i < count; ++i) all.push_back(i);
-  return all;
 }
 
 std::multiset<int> indices(const std::vector<Json>& tasks) {
