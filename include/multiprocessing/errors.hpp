@@ -83,4 +83,10 @@ class Cancelled : public Error {  // the task was cancelled, or its pool termina
   using Error::Error;
 };
 
+// Managers.
+class ManagerDied : public Error {  // its server was shut down or killed, or the network to it is silent
+ public:
+  using Error::Error;
+};
+
 }  // namespace multiprocessing

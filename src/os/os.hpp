@@ -76,6 +76,18 @@ std::uint64_t boot_ticks_now() noexcept;  // the same clock, now
 int available_cpus() noexcept;            // affinity and cgroup quota, whichever is smaller; at least 1
 int machine_cpus() noexcept;              // the same without this process's affinity
 
+// --- waiting for many descriptors: epoll, level-triggered ------------------------------------------------------------
+int epoll_create() noexcept;  // CLOEXEC
+struct Readiness {
+  std::uint64_t key = 0;
+  bool readable = false;  // or ended, or failed
+  bool writable = false;
+};
+// Whatever was said of `fd` before: from now on wait for this.  -ENOSPC, -ENOMEM, -EPERM (a regular file).
+int epoll_set(int epoll, int fd, std::uint64_t key, bool for_reading, bool for_writing) noexcept;
+int epoll_remove(int epoll, int fd) noexcept;  // before every close: a forked child may have it open
+int epoll_wait(int epoll, std::span<Readiness> ready, Deadline deadline) noexcept;  // number ready; repeats after EINTR
+
 // --- messages between related processes -----------------------------------------------------------------------------
 int message_socketpair(int fds[2]) noexcept;                             // SOCK_SEQPACKET, CLOEXEC, non-blocking
 int send_message(int fd, const void* data, std::size_t bytes) noexcept;  // whole or not; -EAGAIN; no SIGPIPE

@@ -16,25 +16,10 @@
 #include "pool/worker.hpp"
 #include "process/bootstrap.hpp"
 #include "process/child.hpp"
+#include "process/helper.hpp"
 
 namespace multiprocessing::pool {
 namespace {
-
-// What the host's handlers mean, they mean for the host.
-void reset_signals() {
-  for (int signo = 1; signo < NSIG; ++signo) {
-    struct sigaction action {};
-    if (::sigaction(signo, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
-    action.sa_handler = SIG_DFL;
-    action.sa_flags = 0;
-    ::sigaction(signo, &action, nullptr);
-  }
-  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would have the kernel reap our workers
-  ::signal(SIGTTOU, SIG_IGN);  // in the background of their terminal, workers may still write to it
-  sigset_t none;
-  sigemptyset(&none);
-  pthread_sigmask(SIG_SETMASK, &none, nullptr);
-}
 
 class Supervisor {
  public:
@@ -242,9 +227,7 @@ class Supervisor {
 }  // namespace
 
 void supervise(SupervisorPlan& plan) noexcept {
-  ::setpgid(0, 0);
-  reset_signals();
-  os::set_subreaper();
+  process_::become_helper();
   Supervisor(plan).run();
 }
 

@@ -17,6 +17,7 @@
 #include "multiprocessing/detail/shared_fd.hpp"
 #include "os/os.hpp"
 #include "pool/supervisor.hpp"
+#include "process/helper.hpp"
 #include "process/identity.hpp"
 #include "process/start.hpp"
 
@@ -33,29 +34,6 @@ struct Travelling {
   std::vector<int> cpus;
   int log_level = 0;
 };
-
-void write_routine(codec::Encoder& out, const detail::Routine& routine) {
-  codec::encode(out, static_cast<bool>(routine));
-  if (!routine) return;
-  codec::Encoder body;
-  const detail::TargetReader reader = routine.write(body);
-  if (!body.carried().empty() || !body.descriptors().empty()) {
-    throw NotSendable(
-        "PoolOptions: an initializer or finalizer with handles of this library in it (queues, locks …) needs the start "
-        "method fork; under others hand them to the tasks");
-  }
-  codec::encode(out, codec::token_of(reinterpret_cast<const void*>(reader)));
-  codec::encode(out, std::string(reinterpret_cast<const char*>(body.bytes().data()), body.size()));
-}
-
-detail::Routine read_routine(codec::Decoder& in) {
-  if (!codec::decode<bool>(in)) return {};
-  const auto reader =
-      reinterpret_cast<detail::TargetReader>(const_cast<void*>(codec::code_of(codec::decode<codec::Token>(in))));
-  const auto bytes = codec::decode<std::string>(in);
-  codec::Decoder body({reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()});
-  return detail::Routine(std::shared_ptr<detail::Runnable>(reader(body)));
-}
 
 template <class T>
 T* mapped(const detail::SharedFd& file, std::size_t count) {
@@ -85,8 +63,8 @@ class Anew final : public detail::Runnable {
     plan_.options.name = plain.name;
     plan_.options.cpus = plain.cpus;
     log_level_ = plain.log_level;
-    plan_.options.initializer = read_routine(in);
-    plan_.options.finalizer = read_routine(in);
+    plan_.options.initializer = process_::read_routine(in);
+    plan_.options.finalizer = process_::read_routine(in);
     plan_.control = mapped<Control>(in.adopt_descriptor(), 1);
     plan_.mailboxes = mapped<Mailbox>(in.adopt_descriptor(), most_workers);
     plan_.bell = own(in.adopt_descriptor());
@@ -114,8 +92,8 @@ memory::Forked start_supervisor_anew(StartMethod method, SupervisorPlan plan, ba
   codec::encode(out,
                 Travelling{plan.host_member, options.max_tasks_per_child, options.memory_limit, options.grace.count(),
                            options.name, options.cpus, base::lowest_log_level.load(std::memory_order_relaxed)});
-  write_routine(out, options.initializer);
-  write_routine(out, options.finalizer);
+  process_::write_routine(out, options.initializer);
+  process_::write_routine(out, options.finalizer);
   out.carry(detail::SharedFd(control_file.release()));
   out.carry(detail::SharedFd(mailboxes_file.release()));
   out.carry(detail::SharedFd(plan.bell.release()));

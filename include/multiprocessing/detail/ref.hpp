@@ -24,6 +24,9 @@ enum class Kind : std::uint32_t {
   condition = 5,
   barrier = 6,
   connection = 7,
+  manager = 8,    // a manager's Root,
+  channel = 9,    // a Channel of one of its clients,
+  companion = 10,  // what the holders of an object that it serves hold
   lock = 16,  // from here on the object begins with a sync::OwnedLock
   rlock = 17,
   value = 18,

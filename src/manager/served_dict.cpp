@@ -1,0 +1,227 @@
+// Dict and Namespace.  Keys are compared by their bytes as they travelled; entries keep the order of their insertion.
+#include <list>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "manager/reservations.hpp"
+#include "manager/served.hpp"
+
+namespace multiprocessing::managers {
+namespace {
+
+class ServedDict final : public Served {
+ public:
+  void handle(Call& call, ValueReader& in) override {
+    switch (call.op()) {
+      case Op::at: return at(call, text(in.next()));
+      case Op::contains: return call.done(index_.contains(text(in.next())) ? 1 : 0);
+      case Op::size: return call.done(static_cast<std::int64_t>(entries_.size()));
+      case Op::items: return items(call);
+      case Op::keys: return keys(call);
+      case Op::set: return set(call, in);
+      case Op::set_default: return set_default(call, in);
+      case Op::set_many: return set_many(call, in);
+      case Op::erase: return erase(call, text(in.next()), false);
+      case Op::pop: return erase(call, text(in.next()), true);
+      case Op::clear: return clear(call);
+      case Op::begin_update: return begin_update(call, in);
+      case Op::end_update: return end_update(call, in);
+      case Op::cancel_update: return cancel_update(call, text(in.next()));
+      default: throw_unknown_operation();
+    }
+  }
+  void left(Session& session) override { reservations_.left(session); }
+
+  void put(Value key, Value value) {
+    const auto known = index_.find(key.bytes);
+    if (known != index_.end()) {
+      known->second->value = std::move(value);
+      return;
+    }
+    entries_.push_back({std::move(key), std::move(value)});
+    index_.emplace(entries_.back().key.bytes, std::prev(entries_.end()));
+  }
+
+ private:
+  struct Entry {
+    Value key;
+    Value value;
+  };
+
+  void at(Call& call, const std::string& key) {
+    const auto found = index_.find(key);
+    if (found == index_.end()) return call.fail(Status::missing, "no such key");
+    call.done(1, found->second->value);
+  }
+
+  void items(Call& call) {
+    std::vector<const Value*> all;
+    all.reserve(2 * entries_.size());
+    for (const Entry& entry : entries_) {
+      all.push_back(&entry.key);
+      all.push_back(&entry.value);
+    }
+    call.done(static_cast<std::int64_t>(entries_.size()), all);
+  }
+
+  void keys(Call& call) {
+    std::vector<const Value*> all;
+    all.reserve(entries_.size());
+    for (const Entry& entry : entries_) all.push_back(&entry.key);
+    call.done(static_cast<std::int64_t>(entries_.size()), all);
+  }
+
+  void set(Call& call, ValueReader& in) {
+    const ValueView key = in.next();
+    if (!reservations_.may_change(call, text(key))) return;
+    Value kept = call.server().keep(key, call);
+    put(std::move(kept), call.server().keep(in.next(), call));
+    call.done();
+  }
+
+  void set_default(Call& call, ValueReader& in) {
+    const ValueView key = in.next();
+    const auto found = index_.find(text(key));
+    if (found != index_.end()) return call.done(0, found->second->value);
+    Value kept = call.server().keep(key, call);
+    const std::string name = kept.bytes;
+    put(std::move(kept), call.server().keep(in.next(), call));
+    call.done(1, index_.find(name)->second->value);
+  }
+
+  // All of them or, where one has to wait, none yet.
+  void set_many(Call& call, ValueReader& in) {
+    std::vector<std::pair<ValueView, ValueView>> given;
+    while (in.left() > 1) {
+      const ValueView key = in.next();
+      given.emplace_back(key, in.next());
+      if (!reservations_.may_change(call, text(key))) return;
+    }
+    for (const auto& [key, value] : given) {
+      Value kept = call.server().keep(key, call);
+      put(std::move(kept), call.server().keep(value, call));
+    }
+    call.done();
+  }
+
+  void erase(Call& call, const std::string& key, bool give) {
+    if (!reservations_.may_change(call, key)) return;
+    const auto found = index_.find(key);
+    if (found == index_.end()) return call.done(0);
+    const auto entry = found->second;
+    index_.erase(found);
+    const Value value = std::move(entry->value);
+    entries_.erase(entry);
+    if (give) return call.done(1, value);
+    call.done(1);
+  }
+
+  void clear(Call& call) {
+    if (!reservations_.may_change_all(call)) return;
+    index_.clear();
+    entries_.clear();
+    call.done();
+  }
+
+  // values: key, and what a missing entry begins with, or nothing.
+  void begin_update(Call& call, ValueReader& in) {
+    const ValueView key = in.next();
+    const std::string name = text(key);
+    if (!reservations_.may_change(call, name)) return;
+    auto found = index_.find(name);
+    if (found == index_.end() && in.left() == 0) return call.fail(Status::missing, "update: no such key");
+    if (found == index_.end()) {
+      Value kept = call.server().keep(key, call);
+      put(std::move(kept), call.server().keep(in.next(), call));
+      found = index_.find(name);
+    }
+    reservations_.begin(call, name);
+    involve(call);
+    call.done(1, found->second->value);
+  }
+
+  void end_update(Call& call, ValueReader& in) {
+    const ValueView key = in.next();
+    const std::string name = text(key);
+    if (!reservations_.is_callers(call, name)) return;
+    const auto found = index_.find(name);
+    if (found != index_.end()) found->second->value = call.server().keep(in.next(), call);
+    call.done();
+    reservations_.end(name);
+  }
+
+  void cancel_update(Call& call, const std::string& key) {
+    if (!reservations_.is_callers(call, key)) return;
+    call.done();
+    reservations_.end(key);
+  }
+
+  std::list<Entry> entries_;
+  std::unordered_map<std::string, std::list<Entry>::iterator> index_;
+  Reservations reservations_;
+};
+
+// Values of any type, each with its type: the bytes of a name's value begin with the type's fingerprint.
+class ServedNamespace final : public Served {
+ public:
+  void handle(Call& call, ValueReader& in) override {
+    switch (call.op()) {
+      case Op::at: return at(call, text(in.next()));
+      case Op::set: return set(call, in);
+      case Op::contains: return call.done(names_.contains(text(in.next())) ? 1 : 0);
+      case Op::erase: return call.done(static_cast<std::int64_t>(names_.erase(text(in.next()))));
+      case Op::size: return call.done(static_cast<std::int64_t>(names_.size()));
+      case Op::keys: return keys(call);
+      default: throw_unknown_operation();
+    }
+  }
+
+ private:
+  struct Typed {
+    std::uint64_t type = 0;
+    Value value;
+  };
+  // first: the type that is wanted
+  void at(Call& call, const std::string& name) {
+    const auto found = names_.find(name);
+    if (found == names_.end()) return call.fail(Status::missing, "namespace: nothing has the name '" + name + "'");
+    if (found->second.type != static_cast<std::uint64_t>(call.header().first)) {
+      return call.fail(Status::type_mismatch, "namespace: '" + name + "' has a value of another type");
+    }
+    call.done(1, found->second.value);
+  }
+  void set(Call& call, ValueReader& in) {
+    const std::string name = text(in.next());
+    names_[name] = {static_cast<std::uint64_t>(call.header().first), call.server().keep(in.next(), call)};
+    call.done();
+  }
+  void keys(Call& call) {
+    std::vector<Value> all(names_.size());
+    std::vector<const Value*> pointers;
+    for (const auto& [name, value] : names_) {
+      codec::Encoder out;
+      codec::encode(out, name);
+      Value& key = all[pointers.size()];
+      key.bytes.assign(reinterpret_cast<const char*>(out.bytes().data()), out.size());
+      pointers.push_back(&key);
+    }
+    call.done(static_cast<std::int64_t>(all.size()), pointers);
+  }
+  std::map<std::string, Typed> names_;
+};
+
+}  // namespace
+
+ServedPtr make_dict(Call& call, ValueReader& in) {
+  auto dict = std::make_shared<ServedDict>();
+  while (in.left() > 1) {
+    Value key = call.server().keep(in.next(), call);
+    dict->put(std::move(key), call.server().keep(in.next(), call));
+  }
+  return dict;
+}
+
+ServedPtr make_namespace() { return std::make_shared<ServedNamespace>(); }
+
+}  // namespace multiprocessing::managers

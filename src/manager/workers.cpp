@@ -1,0 +1,42 @@
+#include "manager/workers.hpp"
+
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "base/own_threads.hpp"
+#include "os/signals_blocked.hpp"
+
+namespace multiprocessing::managers {
+
+void Workers::run(std::function<void()> job) {
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->jobs.push_back(std::move(job));
+    if (shared_->idle >= shared_->jobs.size() || shared_->threads == most_threads) {
+      shared_->changed.notify_one();
+      return;
+    }
+    ++shared_->threads;
+  }
+  const os::SignalsBlocked blocked;
+  std::thread([shared = shared_, own = base::OwnThread()] { work(shared); }).detach();
+}
+
+void Workers::work(const std::shared_ptr<Shared>& shared) {
+  std::unique_lock lock(shared->mutex);
+  for (;;) {
+    ++shared->idle;
+    const bool some = shared->changed.wait_for(lock, std::chrono::seconds(10), [&] { return !shared->jobs.empty(); });
+    --shared->idle;
+    if (!some) break;
+    const std::function<void()> job = std::move(shared->jobs.front());
+    shared->jobs.pop_front();
+    lock.unlock();
+    job();
+    lock.lock();
+  }
+  --shared->threads;
+}
+
+}  // namespace multiprocessing::managers

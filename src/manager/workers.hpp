@@ -1,0 +1,36 @@
+// Workers: threads for what must not keep the server waiting.  As many as are needed at a time, kept for a while.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace multiprocessing::managers {
+
+class Workers {
+ public:
+  static constexpr std::size_t most_threads = 256;  // beyond that jobs wait for one
+  Workers() = default;
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  // `job` throws nothing.
+  void run(std::function<void()> job);
+
+ private:
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<std::function<void()>> jobs;
+    std::size_t threads = 0;
+    std::size_t idle = 0;
+  };
+  static void work(const std::shared_ptr<Shared>& shared);
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+};
+
+}  // namespace multiprocessing::managers
