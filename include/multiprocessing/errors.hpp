@@ -57,6 +57,11 @@ class EndOfFile : public Error {  // recv: everything was received and nobody is
   using Error::Error;
 };
 
+class AuthenticationError : public Error {  // Listener, Client: the other side has no key, or another one
+ public:
+  using Error::Error;
+};
+
 // What can be sent.
 class NotSendable : public Error {  // it cannot travel to another process: the text says what does
  public:

@@ -35,6 +35,9 @@ enum class Call {
   write,
   eventfd,
   futex_wait_any,
+  socket,
+  accept,
+  connect,
   count_,
 };
 

@@ -65,6 +65,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"start_method.hpp", "process"},
     {"synchronize.hpp", "synchronize"},
     {"this_task.hpp", "pool"},
+    {"tls_options.hpp", "wire"},
     {"trace.hpp", "process"},
     {"wait.hpp", "channel"},
 };
