@@ -43,6 +43,7 @@
 #include <vector>
 
 #include "multiprocessing/detail/routine.hpp"
+#include "multiprocessing/manager_pool.hpp"
 #include "multiprocessing/proxies.hpp"
 #include "multiprocessing/start_method.hpp"
 
@@ -131,6 +132,9 @@ class Factory {
   [[nodiscard]] ConditionProxy condition(const RLockProxy& lock) const;
   [[nodiscard]] EventProxy event(const std::string& name = {}) const;
   [[nodiscard]] BarrierProxy barrier(int parties, const std::string& name = {}) const;
+
+  // A pool of so many workers, as Pool(n); 0: one per core.
+  [[nodiscard]] PoolProxy pool(int processes = 0) const;
 
   // An object of a class of yours, made in the server's process from these arguments.
   template <class T, class... Args>

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "manager/client.hpp"
+#include "multiprocessing/detail/link.hpp"
 #include "multiprocessing/detail/manager_client.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
 #include "multiprocessing/errors.hpp"
@@ -202,3 +203,6 @@ Object Answer::next_object() {
 std::uint64_t fingerprint(const std::type_info& type) noexcept { return channel::fingerprint(type.name()); }
 
 }  // namespace multiprocessing::managers
+namespace multiprocessing::managers {
+std::shared_ptr<Client> remote_client(const std::string&, const std::string&, const std::string&) { throw Error("TODO"); }
+}

@@ -30,12 +30,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "memory/layout.hpp"
 #include "sync/event_count.hpp"
 
 namespace multiprocessing::managers {
 
-using memory::Word;
+using Word = std::atomic<std::uint64_t>;
 
 inline constexpr std::size_t inline_bytes = 2048;
 

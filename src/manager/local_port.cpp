@@ -149,11 +149,15 @@ void LocalPort::run() {
   sync::Naps naps;
   while (!server_.ending()) {
     const auto something = [this] {
-      return root().ready_words.load(std::memory_order_relaxed) != 0 || server_.ending();
+      return root().ready_words.load(std::memory_order_relaxed) != 0 || root().wish.load(std::memory_order_relaxed) != 0 ||
+             server_.ending();
     };
     if (root().bell.wait_until(something, Deadline::after(naps.next()))) {
       naps = {};
       serve_all();
+      if (root().wish.load(std::memory_order_acquire) == 0) continue;
+      const std::lock_guard gate(server_.gate);
+      server_.begin_to_end();
     } else {
       // A client may have died, or been stopped, between its call and the bell.
       const std::lock_guard gate(server_.gate);

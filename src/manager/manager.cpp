@@ -45,6 +45,10 @@ BarrierProxy Factory::barrier(int parties, const std::string& name) const {
   return BarrierProxy(make(Kind::barrier, typeid(Nothing), name, std::int64_t{parties}));
 }
 
+PoolProxy Factory::pool(int processes) const {
+  return PoolProxy(make(Kind::pool, typeid(Nothing), "", std::int64_t{processes}));
+}
+
 }  // namespace managers
 
 Manager::Manager(ManagerOptions options)

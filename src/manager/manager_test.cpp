@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "multiprocessing/process.hpp"
-#include "watchdog.hpp"
+#include "support/watchdog.hpp"
 
 namespace mp = multiprocessing;
 namespace {

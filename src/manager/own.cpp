@@ -9,7 +9,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "base/log.hpp"
+#include "manager/client.hpp"
+#include "manager/code.hpp"
 #include "manager/served.hpp"
 #include "multiprocessing/detail/manager_own.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
@@ -21,12 +22,6 @@ namespace multiprocessing::managers {
 
 namespace {
 
-// As the C++ ABI for x86-64 has them: an address, or 1 + the offset in the table of virtual functions.  Elsewhere the mark
-// is in the adjustment.
-struct PointerToMember {
-  std::uint64_t code;
-  std::int64_t adjustment;
-};
 #if defined(__aarch64__) || defined(__arm__)
 bool is_virtual(const PointerToMember& method) { return (method.adjustment & 1) != 0; }
 #else
@@ -100,7 +95,17 @@ void write_code(Ask& ask, const Object& object, const void* trampoline, const vo
   ask.value(fingerprint(type));
 }
 
-// --- the server's side ------------------------------------------------------------------------------------------------
+Value encoded_exception(const std::exception_ptr& exception) {
+  codec::Encoder out;
+  try {
+    std::rethrow_exception(exception);
+  } catch (...) {
+    pool::encode_current_exception(out);
+  }
+  Value what;
+  what.bytes.assign(reinterpret_cast<const char*>(out.bytes().data()), out.size());
+  return what;
+}
 
 namespace {
 
@@ -110,37 +115,34 @@ T decoded(const ValueView& view) {
   return codec::decode<T>(in);
 }
 
-// What write_code() has written.
-struct Code {
-  const Registered* named = nullptr;
-  const void* trampoline = nullptr;
-  PointerToMember method{};
+}  // namespace
 
-  Code(const Call& call, ValueReader& in) {
-    const bool by_name = decoded<bool>(in.next());
-    const ValueView first = in.next();
-    const ValueView second = in.next();
-    if (by_name) {
-      const auto name = decoded<std::string>(first);
-      named = find_registered(name);
-      if (named == nullptr) throw Error("manager: nothing is registered as '" + name + "' where the manager runs");
-      if (fingerprint(*named->type) != decoded<std::uint64_t>(second)) {
-        throw TypeMismatch("manager: '" + name + "' has another signature where the manager runs");
-      }
-      if (!named->method.empty()) std::memcpy(&method, named->method.data(), sizeof method);
-      return;
+Code::Code(const Call& call, ValueReader& in) {
+  const bool by_name = decoded<bool>(in.next());
+  const ValueView first = in.next();
+  const ValueView second = in.next();
+  if (by_name) {
+    const auto name = decoded<std::string>(first);
+    named = find_registered(name);
+    if (named == nullptr) throw Error("manager: nothing is registered as '" + name + "' where the manager runs");
+    if (fingerprint(*named->type) != decoded<std::uint64_t>(second)) {
+      throw TypeMismatch("manager: '" + name + "' has another signature where the manager runs");
     }
-    if (!call.is_of_family()) throw Error("manager: code is called by registered name from elsewhere");
-    trampoline = codec::code_of(decoded<codec::Token>(first));
-    find_method(decoded<MethodName>(second), &method);
+    if (!named->method.empty()) std::memcpy(&method, named->method.data(), sizeof method);
+    return;
   }
-};
+  if (!call.is_of_family()) throw Error("manager: code is called by registered name from elsewhere");
+  trampoline = codec::code_of(decoded<codec::Token>(first));
+  const auto name = decoded<MethodName>(second);
+  if (name.vtable != 0 || name.code != codec::Token{}) find_method(name, &method);
+}
+
+// --- the server's side ------------------------------------------------------------------------------------------------
+
+namespace {
 
 void fail_thrown(Server& server, Call& call) {
-  codec::Encoder out;
-  pool::encode_current_exception(out);
-  Value what;
-  what.bytes.assign(reinterpret_cast<const char*>(out.bytes().data()), out.size());
+  const Value what = encoded_exception(std::current_exception());
   const std::lock_guard lock(server.gate);
   call.fail_with(what);
 }

@@ -85,9 +85,9 @@ class ServedDict final : public Served {
     const auto found = index_.find(text(key));
     if (found != index_.end()) return call.done(0, found->second->value);
     Value kept = call.server().keep(key, call);
-    const std::string name = kept.bytes;
+    const std::string entry = kept.bytes;
     put(std::move(kept), call.server().keep(in.next(), call));
-    call.done(1, index_.find(name)->second->value);
+    call.done(1, index_.find(entry)->second->value);
   }
 
   // All of them or, where one has to wait, none yet.
@@ -127,28 +127,28 @@ class ServedDict final : public Served {
   // values: key, and what a missing entry begins with, or nothing.
   void begin_update(Call& call, ValueReader& in) {
     const ValueView key = in.next();
-    const std::string name = text(key);
-    if (!reservations_.may_change(call, name)) return;
-    auto found = index_.find(name);
+    const std::string entry = text(key);
+    if (!reservations_.may_change(call, entry)) return;
+    auto found = index_.find(entry);
     if (found == index_.end() && in.left() == 0) return call.fail(Status::missing, "update: no such key");
     if (found == index_.end()) {
       Value kept = call.server().keep(key, call);
       put(std::move(kept), call.server().keep(in.next(), call));
-      found = index_.find(name);
+      found = index_.find(entry);
     }
-    reservations_.begin(call, name);
+    reservations_.begin(call, entry);
     involve(call);
     call.done(1, found->second->value);
   }
 
   void end_update(Call& call, ValueReader& in) {
     const ValueView key = in.next();
-    const std::string name = text(key);
-    if (!reservations_.is_callers(call, name)) return;
-    const auto found = index_.find(name);
+    const std::string entry = text(key);
+    if (!reservations_.is_callers(call, entry)) return;
+    const auto found = index_.find(entry);
     if (found != index_.end()) found->second->value = call.server().keep(in.next(), call);
     call.done();
-    reservations_.end(name);
+    reservations_.end(entry);
   }
 
   void cancel_update(Call& call, const std::string& key) {
@@ -183,25 +183,25 @@ class ServedNamespace final : public Served {
     Value value;
   };
   // first: the type that is wanted
-  void at(Call& call, const std::string& name) {
-    const auto found = names_.find(name);
-    if (found == names_.end()) return call.fail(Status::missing, "namespace: nothing has the name '" + name + "'");
+  void at(Call& call, const std::string& attribute) {
+    const auto found = names_.find(attribute);
+    if (found == names_.end()) return call.fail(Status::missing, "namespace: nothing has the name '" + attribute + "'");
     if (found->second.type != static_cast<std::uint64_t>(call.header().first)) {
-      return call.fail(Status::type_mismatch, "namespace: '" + name + "' has a value of another type");
+      return call.fail(Status::type_mismatch, "namespace: '" + attribute + "' has a value of another type");
     }
     call.done(1, found->second.value);
   }
   void set(Call& call, ValueReader& in) {
-    const std::string name = text(in.next());
-    names_[name] = {static_cast<std::uint64_t>(call.header().first), call.server().keep(in.next(), call)};
+    const std::string attribute = text(in.next());
+    names_[attribute] = {static_cast<std::uint64_t>(call.header().first), call.server().keep(in.next(), call)};
     call.done();
   }
   void keys(Call& call) {
     std::vector<Value> all(names_.size());
     std::vector<const Value*> pointers;
-    for (const auto& [name, value] : names_) {
+    for (const auto& [attribute, value] : names_) {
       codec::Encoder out;
-      codec::encode(out, name);
+      codec::encode(out, attribute);
       Value& key = all[pointers.size()];
       key.bytes.assign(reinterpret_cast<const char*>(out.bytes().data()), out.size());
       pointers.push_back(&key);

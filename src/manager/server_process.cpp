@@ -52,10 +52,7 @@ class Running {
   void run() {
     const std::uint64_t owner = loop_.add(plan_.owner.get(), [this](bool, bool) { end(); });
     if (owner == 0) throw Error("manager: there is no room for another descriptor");
-    loop_.when_idle([this] {
-      if (root_.wish.load(std::memory_order_relaxed) != 0) end();
-      local_.look_for_the_dead();
-    });
+    loop_.when_idle([this] { local_.look_for_the_dead(); });
     std::thread local([this, own = base::OwnThread()] { serve_family(); });
     say(root_, State::serving, "");
     MULTIPROCESSING_STEP("manager.server.serving");

@@ -48,6 +48,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"loan.hpp", "channel"},
     {"log.hpp", "base"},
     {"manager.hpp", "manager"},
+    {"manager_pool.hpp", "manager"},
     {"multiprocessing.hpp", kUmbrella},
     {"parallel.hpp", "parallel"},
     {"pool.hpp", "pool"},
