@@ -28,6 +28,11 @@ if(MULTIPROCESSING_SANITIZE)
   endif()
 endif()
 
+if(MULTIPROCESSING_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # counts the code that an input reaches
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # mp_target_defaults(<target>): C++20 without extensions, and our warnings. Never propagated to consumers.
 function(mp_target_defaults target)
   set_target_properties(${target} PROPERTIES

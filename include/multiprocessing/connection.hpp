@@ -133,17 +133,25 @@ class Connection {
     const channel::Link::Parts parts = link("send").parts();
     archive.carry(parts.fd);
     archive(parts.ways);
-    archive.carry(parts.in);
-    archive.carry(parts.out);
+    if (parts.ways == channel::Ways::wire) {
+      archive(parts.state);
+    } else {
+      archive.carry(parts.in);
+      archive.carry(parts.out);
+    }
   }
   template <class Archive>
   void load(Archive& archive) {
-    detail::SharedFd fd = archive.adopt_descriptor();
-    channel::Ways ways{};
-    archive(ways);
-    memory::Ref in = archive.adopt();
-    memory::Ref out = archive.adopt();
-    link_ = std::make_shared<channel::Link>(std::move(fd), std::move(in), std::move(out), ways);
+    channel::Link::Parts parts;
+    parts.fd = archive.adopt_descriptor();
+    archive(parts.ways);
+    if (parts.ways == channel::Ways::wire) {
+      archive(parts.state);
+    } else {
+      parts.in = archive.adopt();
+      parts.out = archive.adopt();
+    }
+    link_ = channel::Link::arrived(std::move(parts));
   }
 
   // Made by Pipe().

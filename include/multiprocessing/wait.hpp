@@ -43,6 +43,11 @@ class Waitable {
 
   // For wait().  The queue, or null.
   [[nodiscard]] const channel::ByteQueue* queue() const noexcept { return queue_ ? &*queue_ : nullptr; }
+  // For wait(), with what was polled: there is something to take.
+  [[nodiscard]] bool ready(bool descriptor_readable) const {
+    return link_ != nullptr ? link_->ready(descriptor_readable) : descriptor_readable;
+  }
+  [[nodiscard]] bool looks_inside() const noexcept { return link_ != nullptr && link_->looks_inside(); }
   // What to poll; valid while `held` lives, where it is set.  Throws OsError with EBADF when it is closed.
   [[nodiscard]] int descriptor(detail::SharedFd& held) const {
     if (queue_) return queue_->descriptor();

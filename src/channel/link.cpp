@@ -26,12 +26,9 @@
 //  A death anywhere closes the descriptors: the other end sees the end of file when this was the last copy.
 #include "multiprocessing/detail/link.hpp"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string>
@@ -39,11 +36,11 @@
 #include "base/error.hpp"
 #include "base/fd.hpp"
 #include "channel/link_layout.hpp"
+#include "channel/link_use.hpp"
 #include "memory/arena.hpp"
 #include "multiprocessing/errors.hpp"
 #include "os/faults.hpp"
 #include "os/os.hpp"
-#include "os/programs.hpp"
 #include "sync/spin.hpp"
 
 namespace multiprocessing::channel {
@@ -55,39 +52,7 @@ using memory::Ref;
 constexpr std::chrono::milliseconds look_again{100};
 constexpr std::size_t packet_buffer = sizeof(PacketHeader) + largest_packet;
 
-// --- forks ----------------------------------------------------------------------------------------------------------
-
-std::atomic<std::uint32_t> generation{0};
-// Registered before main: the guard of a static in a function could be held by another thread at the fork.
-[[maybe_unused]] const int registered =
-    os::at_fork(nullptr, nullptr, [] { generation.fetch_add(1, std::memory_order_relaxed); });
-
-constexpr std::uint64_t closed_bit = std::uint64_t{1} << 31;
-constexpr std::uint64_t calls_mask = closed_bit - 1;
-
-std::uint64_t generation_now() { return std::uint64_t{generation.load(std::memory_order_relaxed)} << 32; }
-
-// The same state in this process: the calls that were in progress where it was forked from are not.
-std::uint64_t here(std::uint64_t state) {
-  const std::uint64_t now = generation_now();
-  return state >> 32 == now >> 32 ? state : now | (state & closed_bit);
-}
-
 // --- errors ---------------------------------------------------------------------------------------------------------
-
-std::string readable_name(const std::type_info& type) {
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
-                                                         &std::free);
-  return name != nullptr ? name.get() : type.name();
-}
-
-[[noreturn]] void throw_mismatch(std::uint64_t found, std::uint64_t asked, const std::type_info& wanted) {
-  const std::string call = asked == 0 ? std::string("recv_bytes") : "recv<" + readable_name(wanted) + ">";
-  throw TypeMismatch(
-      call + (found == 0 ? ": the next message was sent by send_bytes" : ": the next message is of another type") +
-      "; it stays, to be received as what it is");
-}
 
 [[noreturn]] void throw_foreign(const char* what) {
   throw Error(std::string("a packet that this library did not send has arrived at a connection, and was dropped: ") +
@@ -309,35 +274,10 @@ bool includes(Ways ways, Ways way) { return (static_cast<unsigned>(ways) & stati
 
 }  // namespace
 
-void throw_closed_connection(const char* verb) {
-  base::throw_os_error(std::string(verb) + " on a closed connection", "", EBADF);
-}
-
-void Incoming::done() noexcept {
-  handles_.clear();
-  descriptors_.clear();
-  bytes_ = {};
-  if (mapped_ != nullptr) os::unmap(std::exchange(mapped_, nullptr), mapped_bytes_);
-}
-
 // --- the life of a link ---------------------------------------------------------------------------------------------
 
-// A call in progress: the descriptor and the directions stay while it lives.
-class Link::Use {
- public:
-  Use(const Link& link, const char* verb) : link_(const_cast<Link&>(link)) {
-    if (!link_.enter()) throw_closed_connection(verb);
-  }
-  ~Use() { link_.leave(); }
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-
- private:
-  Link& link_;
-};
-
-Link::Link(SharedFd fd, Ref in, Ref out, Ways ways)
-    : fd_(std::move(fd)), in_(std::move(in)), out_(std::move(out)), ways_(ways), state_(generation_now()) {
+FamilyLink::FamilyLink(SharedFd fd, Ref in, Ref out, Ways ways)
+    : Link(std::move(fd)), in_(std::move(in)), out_(std::move(out)), ways_(ways) {
   const int capacity = os::packet_capacity(fd_.get());
   if (capacity <= 0 || !is_direction(in_) || !is_direction(out_) || ways_ < Ways::receives || ways_ > Ways::both) {
     throw Error("what was received is not the end of a connection");
@@ -354,56 +294,21 @@ Link::Pair Link::make_pair(bool duplex) {
   base::Fd right_fd(fds[1]);
   SharedFd left(fds[0]);
   SharedFd right(right_fd.release());
-  return {std::make_shared<Link>(std::move(left), right_to_left, left_to_right, duplex ? Ways::both : Ways::receives),
-          std::make_shared<Link>(std::move(right), left_to_right, right_to_left, duplex ? Ways::both : Ways::sends)};
+  return {std::make_shared<FamilyLink>(std::move(left), right_to_left, left_to_right, duplex ? Ways::both : Ways::receives),
+          std::make_shared<FamilyLink>(std::move(right), left_to_right, right_to_left, duplex ? Ways::both : Ways::sends)};
 }
 
-bool Link::enter() noexcept {
-  std::uint64_t seen = state_.load(std::memory_order_relaxed);
-  do {
-    if ((seen & closed_bit) != 0) return false;
-  } while (!state_.compare_exchange_weak(seen, here(seen) + 1, std::memory_order_acquire));  // sync(link)
-  return true;
-}
-
-void Link::leave() noexcept {
-  const std::uint64_t left = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;  // sync(link): pairs with the last
-  if ((left & closed_bit) != 0 && (left & calls_mask) == 0) let_go();
-}
-
-void Link::close() noexcept {
-  std::uint64_t seen = state_.load(std::memory_order_relaxed);
-  do {
-    if ((seen & closed_bit) != 0) return;
-  } while (!state_.compare_exchange_weak(seen, here(seen) | closed_bit, std::memory_order_acq_rel));
-  if ((here(seen) & calls_mask) == 0) let_go();
-}
-
-// Closed and nobody inside: nobody else gets here.
-void Link::let_go() noexcept {
-  fd_ = {};
+void FamilyLink::let_go_of_more() noexcept {
   in_ = {};
   out_ = {};
 }
 
-bool Link::closed() const noexcept { return (state_.load(std::memory_order_acquire) & closed_bit) != 0; }
-
-int Link::fileno() const {
-  const Use use(*this, "fileno");
-  return fd_.get();
-}
-
-SharedFd Link::descriptor() const {
-  const Use use(*this, "wait");
-  return fd_;
-}
-
-Link::Parts Link::parts() const {
+Link::Parts FamilyLink::parts() const {
   const Use use(*this, "send");
-  return {fd_, in_, out_, ways_};
+  return {fd_, ways_, in_, out_, {}};
 }
 
-void Link::require(Ways way, const char* verb) const {
+void FamilyLink::require(Ways way, const char* verb) const {
   if (includes(ways_, way)) return;
   base::throw_os_error(
       std::string(verb) + (way == Ways::sends ? ": this connection is read-only" : ": this connection is write-only"),
@@ -411,7 +316,7 @@ void Link::require(Ways way, const char* verb) const {
 }
 
 // A peer that answers at once does so sooner than a sleeper is woken.
-void Link::spin_until_readable() const {
+void FamilyLink::spin_until_readable() const {
   constexpr int system_call = 16;  // times the cost of a look at memory
   pollfd look{fd_.get(), POLLIN, 0};
   for (sync::Spin spin(system_call); spin.again();) {
@@ -421,18 +326,9 @@ void Link::spin_until_readable() const {
   }
 }
 
-// Not for ever: another thread may close this end meanwhile.
-void Link::wait_for(short events, const char* verb) const {
-  pollfd look{fd_.get(), events, 0};
-  const int outcome = os::poll({&look, 1}, Deadline::after(look_again));
-  if (outcome < 0 && outcome != -EINTR) base::throw_os_error("poll", "connection", -outcome);
-  if (outcome > 0 && (look.revents & POLLNVAL) != 0) base::throw_os_error(verb, "connection", EBADF);
-  if (closed()) throw_closed_connection(verb);
-}
-
 // --- messages -------------------------------------------------------------------------------------------------------
 
-void Link::send(const Outgoing& message) const {
+void FamilyLink::send(const Outgoing& message) const {
   const Use use(*this, "send");
   require(Ways::sends, "send");
   Packet packet(message, packet_limit_);
@@ -444,11 +340,11 @@ void Link::send(const Outgoing& message) const {
                   fd_.get(), static_cast<std::uint32_t>(direction.sent.load(std::memory_order_acquire))))  // sync(sent)
             : push_numbered(fd_.get(), out_, packet, message.handles);
     if (done) return;
-    wait_for(POLLOUT, "send");
+    wait_for(POLLOUT, "send", Deadline::never());
   }
 }
 
-void Link::receive(std::uint64_t type, const std::type_info& wanted, Incoming& into) const {
+void FamilyLink::receive(std::uint64_t type, const std::type_info& wanted, Incoming& into) const {
   const Use use(*this, "recv");
   require(Ways::receives, "recv");
   into.done();
@@ -456,7 +352,7 @@ void Link::receive(std::uint64_t type, const std::type_info& wanted, Incoming& i
   try {
     if (take(type, wanted, into)) return;
     spin_until_readable();
-    while (!take(type, wanted, into)) wait_for(POLLIN, "recv");
+    while (!take(type, wanted, into)) wait_for(POLLIN, "recv", Deadline::never());
   } catch (...) {
     into.done();
     throw;
@@ -464,7 +360,7 @@ void Link::receive(std::uint64_t type, const std::type_info& wanted, Incoming& i
 }
 
 // False: nothing there.
-bool Link::take(std::uint64_t type, const std::type_info& wanted, Incoming& into) const {
+bool FamilyLink::take(std::uint64_t type, const std::type_info& wanted, Incoming& into) const {
   const int socket = fd_.get();
   std::uint32_t cargo_limit = 0;
   {
@@ -511,7 +407,7 @@ bool Link::take(std::uint64_t type, const std::type_info& wanted, Incoming& into
   return true;
 }
 
-bool Link::readable(Deadline deadline) const {
+bool FamilyLink::readable(Deadline deadline) const {
   const Use use(*this, "poll");
   require(Ways::receives, "poll");
   for (;;) {

@@ -26,6 +26,7 @@ class Wait {
   explicit Wait(std::span<const Waitable> these) : these_(these), ready_(these.size()) {
     for (const Waitable& one : these_) {
       if (one.queue() != nullptr) queues_.push_back(one.queue());
+      looks_inside_ = looks_inside_ || one.looks_inside();
     }
   }
 
@@ -42,10 +43,14 @@ class Wait {
   [[nodiscard]] bool only_queues() const noexcept { return queues_.size() == these_.size(); }
 
   std::vector<std::size_t> run_descriptors(Deadline deadline) {
+    // Messages of a connection over a socket may be in memory, where no descriptor tells of them.
+    Deadline sleep = looks_inside_ ? Deadline::passed() : deadline.at_most(look_again);
     for (;;) {
       collect_descriptors(false);
-      const bool some = poll(deadline.at_most(look_again));
-      if (some || deadline.is_over()) return positions();
+      poll(sleep);
+      const std::vector<std::size_t> found = positions();
+      if (!found.empty() || deadline.is_over()) return found;
+      sleep = deadline.at_most(look_again);
     }
   }
 
@@ -60,7 +65,7 @@ class Wait {
     std::vector<std::size_t> found;
     for (std::size_t i = 0; i < these_.size(); ++i) {
       const ByteQueue* queue = these_[i].queue();
-      if (queue != nullptr ? queue->ready() : ready_[i]) found.push_back(i);
+      if (queue != nullptr ? queue->ready() : these_[i].ready(ready_[i] != 0)) found.push_back(i);
     }
     return found;
   }
@@ -104,6 +109,7 @@ class Wait {
 
   std::span<const Waitable> these_;
   std::vector<const ByteQueue*> queues_;
+  bool looks_inside_ = false;
   std::vector<pollfd> fds_;
   std::vector<std::size_t> at_;         // position of each descriptor
   std::vector<detail::SharedFd> held_;  // those of connections: another thread may close them meanwhile

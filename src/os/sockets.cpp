@@ -77,6 +77,12 @@ int write_some(int fd, std::span<const std::byte> bytes) noexcept {
   return result(::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+bool is_stream_socket(int fd) noexcept {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
 int shut_down(int fd) noexcept { return result(::shutdown(fd, SHUT_RDWR)); }
 
 int peer_user(int fd, uid_t& user) noexcept {
@@ -115,7 +121,7 @@ int lock_folder(const char* path) noexcept {
   if (fd < 0) return fd;
   int outcome = 0;
   do {
-    outcome = result(::flock(fd, LOCK_EX));
+    outcome = result(::flock(fd, LOCK_EX | LOCK_NB));
   } while (outcome == -EINTR);
   if (outcome >= 0) return fd;
   ::close(fd);

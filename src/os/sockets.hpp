@@ -30,13 +30,14 @@ int local_address(int fd, SocketAddress& address) noexcept;
 int read_some(int fd, std::span<std::byte> into) noexcept;          // 0: the end; -EAGAIN
 int peek_some(int fd, std::span<std::byte> into) noexcept;          // the same, and leaves it there
 int write_some(int fd, std::span<const std::byte> bytes) noexcept;  // -EAGAIN; -EPIPE
-int shut_down(int fd) noexcept;                                     // both ways, for every copy
-int peer_user(int fd, uid_t& user) noexcept;                        // of a local socket, when it was connected
+bool is_stream_socket(int fd) noexcept;
+int shut_down(int fd) noexcept;               // both ways, for every copy
+int peer_user(int fd, uid_t& user) noexcept;  // of a local socket, when it was connected
 // Small messages go at once, and a peer that has silently gone is an error within about a minute.
 int tune_network_socket(int fd) noexcept;
 int random_bytes(std::span<std::byte> into) noexcept;  // repeats after EINTR
 
-// A lock on a folder, for those who replace what is in it; gone with the descriptor.  Waits.
+// A lock on a folder, for those who replace what is in it; gone with the descriptor.  -EWOULDBLOCK: somebody has it.
 int lock_folder(const char* path) noexcept;
 
 }  // namespace multiprocessing::os

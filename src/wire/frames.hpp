@@ -53,6 +53,8 @@ class FrameReader {
   // All of the frame is there but its last byte (and no message before it).
   [[nodiscard]] bool lacks_only_end() const noexcept;
 
+  [[nodiscard]] bool is_between_frames() const noexcept { return head_.empty(); }
+
   // What has come and was not taken, as the frames that it came in, the last one perhaps a part.
   [[nodiscard]] std::vector<std::byte> unread() const;
 

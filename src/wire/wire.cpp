@@ -156,6 +156,12 @@ void Wire::sent(std::size_t bytes) noexcept {
   }
 }
 
+std::vector<std::byte> Wire::take_outgoing() {
+  out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(sent_));
+  sent_ = 0;
+  return std::exchange(out_, {});
+}
+
 std::size_t Wire::lacking() const noexcept {
   if (undecided_) return 1;
   if (tls_ != nullptr) return tls_read_bytes;

@@ -75,12 +75,15 @@ class Wire {
   // this end is not established.
   void send(std::uint16_t kind, std::uint64_t type, std::span<const std::byte> bytes);
   [[nodiscard]] std::span<const std::byte> outgoing() const noexcept { return std::span(out_).subspan(sent_); }
-  void sent(std::size_t bytes) noexcept;  // so many of outgoing() went
+  void sent(std::size_t bytes) noexcept;                 // so many of outgoing() went
+  [[nodiscard]] std::vector<std::byte> take_outgoing();  // all of it, for who sends it himself
 
   // For who reads no further than one message (frames.hpp).  Without TLS: bytes up to the next point to look at.
   [[nodiscard]] std::size_t lacking() const noexcept;
   [[nodiscard]] std::optional<FrameHeader> front() const noexcept { return frames_.front(); }
   [[nodiscard]] bool lacks_only_end() const noexcept { return established() && !tls_ && frames_.lacks_only_end(); }
+  // Nothing has come of a message that is not whole.
+  [[nodiscard]] bool is_between_messages() const noexcept { return frames_.is_between_frames(); }
   [[nodiscard]] bool has_tls() const noexcept { return tls_ != nullptr; }
 
   [[nodiscard]] Resumed state() const;  // REQUIRES: established, without TLS, nothing outgoing

@@ -45,6 +45,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/undecoded.hpp", "codec"},
     {"errors.hpp", "base"},
     {"executor.hpp", "pool"},
+    {"listener.hpp", "channel"},
     {"loan.hpp", "channel"},
     {"log.hpp", "base"},
     {"manager.hpp", "manager"},

@@ -1,0 +1,166 @@
+#include "multiprocessing/listener.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+
+#include "base/error.hpp"
+#include "channel/fork_lock.hpp"
+#include "channel/wire_link.hpp"
+#include "multiprocessing/errors.hpp"
+#include "wire/reception.hpp"
+
+namespace multiprocessing {
+namespace channel {
+namespace {
+
+constexpr std::chrono::milliseconds look_again{100};
+
+Connection connection_of(base::Fd socket, std::unique_ptr<wire::Wire> wire, WireLink::Options options) {
+  detail::SharedFd fd(socket.release());
+  return Connection(std::make_shared<WireLink>(std::move(fd), std::move(wire), std::move(options)));
+}
+
+void require_key(const wire::Address& address, const std::string& key, bool any_user) {
+  wire::require_good_key(key);
+  if (!key.empty()) return;
+  if (address.kind == wire::Address::Kind::network) {
+    throw std::invalid_argument(
+        "a network address needs an authkey: without one every user of this machine, and of others,"
+        " could connect; a Unix socket (unix:///path) of this user needs none");
+  }
+  if (any_user) throw std::invalid_argument("any_user needs an authkey");
+}
+
+}  // namespace
+
+class ListenerCore {
+ public:
+  explicit ListenerCore(ListenerOptions options)
+      : options_(std::move(options)),
+        where_(checked(options_)),
+        door_(where_, options_.backlog),
+        reception_(door_, reception_options()) {}
+  ListenerCore(const ListenerCore&) = delete;
+  ListenerCore& operator=(const ListenerCore&) = delete;
+
+  // One thread at a time; the next one has its turn when that has its connection.
+  std::optional<Connection> accept(Deadline deadline) {
+    const std::lock_guard lock(accepting_);
+    if (std::exchange(generation_, fork_generation()) != fork_generation()) reception_.forget();
+    for (;;) {
+      if (closed_) {
+        door_.close();
+        base::throw_os_error("accept on a closed listener", "", EBADF);
+      }
+      const bool room = places_.use_count() <= options_.max_connections;
+      if (auto guest = reception_.step(deadline.at_most(look_again), room)) {
+        return connection_of(std::move(guest->socket), std::move(guest->wire), {options_.idle_timeout, places_});
+      }
+      if (deadline.is_over()) return std::nullopt;
+    }
+  }
+
+  [[nodiscard]] const std::string& address() const noexcept { return door_.address(); }
+  [[nodiscard]] int fileno() const {
+    if (closed_) base::throw_os_error("fileno of a closed listener", "", EBADF);
+    return door_.fd();
+  }
+
+  // A thread in accept() closes the door itself, so that it never polls somebody else's descriptor.
+  void close() noexcept {
+    if (closed_.exchange(true)) return;
+    try {
+      if (!accepting_.try_lock()) return;
+    } catch (const Error&) {  // held in the parent of this process: no thread of this one is inside
+      door_.close();
+      return;
+    }
+    door_.close();
+    accepting_.unlock();
+  }
+
+ private:
+  static wire::Address checked(const ListenerOptions& options) {
+    wire::Address address = wire::Address::parse(options.address);
+    require_key(address, options.authkey, options.any_user);
+    if (options.backlog < 1 || options.max_connections < 1 || options.handshake_timeout.count() < 1) {
+      throw std::invalid_argument("Listener: backlog, max_connections and handshake_timeout are at least 1");
+    }
+    if (!options.tls.empty() && address.kind == wire::Address::Kind::local) {
+      throw std::invalid_argument("Listener: a Unix socket has no TLS");
+    }
+    if (!options.tls.empty()) address.always_tls = true;
+    return address;
+  }
+
+  wire::ReceptionOptions reception_options() {
+    wire::ReceptionOptions made{.key = options_.authkey,
+                                .max_message = options_.max_message,
+                                .handshake_timeout = options_.handshake_timeout,
+                                .any_user = options_.any_user,
+                                .always_tls = where_.always_tls};
+    if (where_.kind == wire::Address::Kind::network) {
+      made.tls = std::make_shared<wire::TlsContext>(wire::Role::listener, options_.authkey, options_.tls);
+    }
+    return made;
+  }
+
+  ListenerOptions options_;
+  wire::Address where_;
+  wire::Door door_;
+  wire::Reception reception_;
+  ForkLock accepting_;
+  std::uint32_t generation_ = fork_generation();
+  std::atomic<bool> closed_{false};
+  std::shared_ptr<const void> places_ = std::make_shared<char>();  // one owner for each open connection, and one here
+};
+
+}  // namespace channel
+
+Listener::Listener(ListenerOptions options) : core_(std::make_shared<channel::ListenerCore>(std::move(options))) {}
+
+std::optional<Connection> Listener::accept_until(detail::Deadline deadline) const { return core_->accept(deadline); }
+const std::string& Listener::address() const noexcept { return core_->address(); }
+int Listener::fileno() const { return core_->fileno(); }
+void Listener::close() const noexcept { core_->close(); }
+
+Connection Client(std::string_view address, std::string authkey, ClientOptions options) {
+  const wire::Address where = wire::Address::parse(address);
+  channel::require_key(where, authkey, options.any_user);
+  if (where.kind == wire::Address::Kind::local && where.path.empty()) {
+    throw std::invalid_argument("Client: an address with a path is needed: unix:///path");
+  }
+  const detail::Deadline deadline = detail::Deadline::after(options.timeout);
+  os::SocketAddress at;
+  base::Fd socket = wire::connect(where, deadline, at);
+  wire::Options made{.key = std::move(authkey), .max_message = options.max_message, .host = where.host};
+  if (where.kind == wire::Address::Kind::local) {
+    uid_t user = 0;
+    const int outcome = os::peer_user(socket.get(), user);
+    if (outcome < 0) base::throw_os_error("SO_PEERCRED", address, -outcome);
+    if (user != ::geteuid() && !options.any_user) {
+      throw AuthenticationError("the listener at " + std::string(address) + " is a process of user " +
+                                std::to_string(user) + " (.any_user allows it)");
+    }
+  } else if (where.always_tls || !options.tls.empty() || !wire::is_on_this_machine(at)) {
+    made.security = wire::Security::tls;
+    made.tls = std::make_shared<wire::TlsContext>(wire::Role::client, made.key, options.tls);
+  }
+  auto wire = std::make_unique<wire::Wire>(wire::Role::client, std::move(made));
+  while (!wire::shake_hands(socket.get(), *wire)) {
+    if (deadline.is_over()) base::throw_os_error("connect: the handshake with", address, ETIMEDOUT);
+    pollfd look{socket.get(), static_cast<short>(wire->outgoing().empty() ? POLLIN : POLLOUT), 0};
+    const int outcome = os::poll({&look, 1}, deadline);
+    if (outcome < 0 && outcome != -EINTR) base::throw_os_error("poll", address, -outcome);
+  }
+  return channel::connection_of(std::move(socket), std::move(wire), {options.idle_timeout, {}});
+}
+
+}  // namespace multiprocessing
