@@ -46,6 +46,7 @@
 #include "multiprocessing/manager_pool.hpp"
 #include "multiprocessing/proxies.hpp"
 #include "multiprocessing/start_method.hpp"
+#include "multiprocessing/tls_options.hpp"
 
 namespace multiprocessing {
 
@@ -54,6 +55,9 @@ struct ManagerOptions {
   // Empty: nowhere.
   std::string address = {};
   std::string authkey = {};  // what both sides know, 16 bytes or more; needed with an address
+  TlsOptions tls = {};       // certificates, if it is to have any (tls_options.hpp)
+  std::uint64_t max_message = std::uint64_t{64} << 20;  // the longest that is taken from there
+  int max_connections = 4096;                           // from there; further ones wait
   // Runs first in the server's process: mp::bind(f, …), any closure.
   detail::Routine initializer = {};
   std::optional<StartMethod> start_method = {};  // of the server's process.  Empty: get_start_method()
@@ -213,5 +217,57 @@ class Manager : public managers::Factory {
  private:
   std::unique_ptr<managers::ServerProcess> server_;
 };
+
+struct ConnectOptions {
+  std::uint64_t max_message = std::uint64_t{64} << 20;  // the longest that is taken
+  TlsOptions tls{};
+};
+
+// A manager of another program, on this machine or another: makes objects there, and finds them by name.  A cheap handle.
+//
+// Its proxies do what those of a Manager do.  They can be given to processes of this program, who connect by themselves;
+// keep yours until they have it.  A network that is cut: calls with a deadline throw ManagerDied within a second after it,
+// others go on when it is back within about a minute, and throw ManagerDied after that.  The next call connects anew.  When
+// all connections of a process are lost the server takes back what it held: its locks, and objects that nobody else has.
+class RemoteManager : public managers::Factory {
+ public:
+  RemoteManager(const std::string& address, const std::string& authkey, const ConnectOptions& options = {});
+  [[nodiscard]] const std::string& address() const noexcept { return address_; }
+
+ private:
+  std::string address_;
+};
+
+// Throws AuthenticationError, OsError, Error: what listens there is no manager, or of another version.
+[[nodiscard]] RemoteManager connect_manager(const std::string& address, const std::string& authkey,
+                                            const ConnectOptions& options = {});
+
+// What remote managers are told of the program's own classes: a name for each constructor and each method, the same in
+// both programs, registered in main before it is used.
+//
+//   mp::register_class<Counter, int>("Counter");             // create<Counter>(10), from other machines
+//   mp::register_method("Counter.add", &Counter::add);
+//
+// Proxies of this program's own managers need none of it.  Registering the same twice does nothing; another thing under
+// a name that is taken throws std::invalid_argument.
+template <class T, class... Args>
+void register_class(const std::string& name) {
+  using Arguments = std::tuple<codec::travel_t<Args>...>;
+  auto entry = std::make_unique<managers::Registered>();
+  entry->name = name;
+  entry->type = &typeid(T(Arguments));
+  entry->maker = &managers::make_object<T, Arguments>;
+  managers::add_registered(std::move(entry));
+}
+template <class Method>
+void register_method(const std::string& name, Method method) {
+  static_assert(std::is_member_function_pointer_v<Method>, "register_method(name, &Class::method)");
+  auto entry = std::make_unique<managers::Registered>();
+  entry->name = name;
+  entry->type = &typeid(Method);
+  entry->method.assign(reinterpret_cast<const char*>(&method), sizeof method);
+  entry->caller = &managers::call_method<typename managers::MethodTraits<Method>::object, Method>;
+  managers::add_registered(std::move(entry));
+}
 
 }  // namespace multiprocessing

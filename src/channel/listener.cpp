@@ -14,6 +14,7 @@
 #include "channel/fork_lock.hpp"
 #include "channel/wire_link.hpp"
 #include "multiprocessing/errors.hpp"
+#include "wire/caller.hpp"
 #include "wire/reception.hpp"
 
 namespace multiprocessing {
@@ -25,17 +26,6 @@ constexpr std::chrono::milliseconds look_again{100};
 Connection connection_of(base::Fd socket, std::unique_ptr<wire::Wire> wire, WireLink::Options options) {
   detail::SharedFd fd(socket.release());
   return Connection(std::make_shared<WireLink>(std::move(fd), std::move(wire), std::move(options)));
-}
-
-void require_key(const wire::Address& address, const std::string& key, bool any_user) {
-  wire::require_good_key(key);
-  if (!key.empty()) return;
-  if (address.kind == wire::Address::Kind::network) {
-    throw std::invalid_argument(
-        "a network address needs an authkey: without one every user of this machine, and of others,"
-        " could connect; a Unix socket (unix:///path) of this user needs none");
-  }
-  if (any_user) throw std::invalid_argument("any_user needs an authkey");
 }
 
 }  // namespace
@@ -89,7 +79,7 @@ class ListenerCore {
  private:
   static wire::Address checked(const ListenerOptions& options) {
     wire::Address address = wire::Address::parse(options.address);
-    require_key(address, options.authkey, options.any_user);
+    wire::require_key(address, options.authkey, options.any_user);
     if (options.backlog < 1 || options.max_connections < 1 || options.handshake_timeout.count() < 1) {
       throw std::invalid_argument("Listener: backlog, max_connections and handshake_timeout are at least 1");
     }
@@ -132,35 +122,9 @@ int Listener::fileno() const { return core_->fileno(); }
 void Listener::close() const noexcept { core_->close(); }
 
 Connection Client(std::string_view address, std::string authkey, ClientOptions options) {
-  const wire::Address where = wire::Address::parse(address);
-  channel::require_key(where, authkey, options.any_user);
-  if (where.kind == wire::Address::Kind::local && where.path.empty()) {
-    throw std::invalid_argument("Client: an address with a path is needed: unix:///path");
-  }
-  const detail::Deadline deadline = detail::Deadline::after(options.timeout);
-  os::SocketAddress at;
-  base::Fd socket = wire::connect(where, deadline, at);
-  wire::Options made{.key = std::move(authkey), .max_message = options.max_message, .host = where.host};
-  if (where.kind == wire::Address::Kind::local) {
-    uid_t user = 0;
-    const int outcome = os::peer_user(socket.get(), user);
-    if (outcome < 0) base::throw_os_error("SO_PEERCRED", address, -outcome);
-    if (user != ::geteuid() && !options.any_user) {
-      throw AuthenticationError("the listener at " + std::string(address) + " is a process of user " +
-                                std::to_string(user) + " (.any_user allows it)");
-    }
-  } else if (where.always_tls || !options.tls.empty() || !wire::is_on_this_machine(at)) {
-    made.security = wire::Security::tls;
-    made.tls = std::make_shared<wire::TlsContext>(wire::Role::client, made.key, options.tls);
-  }
-  auto wire = std::make_unique<wire::Wire>(wire::Role::client, std::move(made));
-  while (!wire::shake_hands(socket.get(), *wire)) {
-    if (deadline.is_over()) base::throw_os_error("connect: the handshake with", address, ETIMEDOUT);
-    pollfd look{socket.get(), static_cast<short>(wire->outgoing().empty() ? POLLIN : POLLOUT), 0};
-    const int outcome = os::poll({&look, 1}, deadline);
-    if (outcome < 0 && outcome != -EINTR) base::throw_os_error("poll", address, -outcome);
-  }
-  return channel::connection_of(std::move(socket), std::move(wire), {options.idle_timeout, {}});
+  wire::Guest found = wire::call(address, authkey, detail::Deadline::after(options.timeout),
+                                 {.max_message = options.max_message, .any_user = options.any_user, .tls = options.tls});
+  return channel::connection_of(std::move(found.socket), std::move(found.wire), {options.idle_timeout, {}});
 }
 
 }  // namespace multiprocessing

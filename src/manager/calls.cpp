@@ -203,6 +203,3 @@ Object Answer::next_object() {
 std::uint64_t fingerprint(const std::type_info& type) noexcept { return channel::fingerprint(type.name()); }
 
 }  // namespace multiprocessing::managers
-namespace multiprocessing::managers {
-std::shared_ptr<Client> remote_client(const std::string&, const std::string&, const std::string&) { throw Error("TODO"); }
-}

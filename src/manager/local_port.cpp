@@ -67,14 +67,7 @@ class LocalCall final : public Call {
   }
 
   void send(const AnswerHeader& header, std::span<const Value* const> values) override {
-    try {
-      write_answer(header, values);
-    } catch (const std::exception& e) {  // no memory for it
-      Value what;
-      what.bytes = std::string("manager: the answer cannot be sent: ") + e.what();
-      const Value* const one = &what;
-      write_answer({0, Status::error, 1, 0, 0}, {&one, 1});
-    }
+    write_answer(header, values);
     MULTIPROCESSING_STEP("manager.server.written");
     channel().answered.store(number(), std::memory_order_release);
     MULTIPROCESSING_STEP("manager.server.answered");

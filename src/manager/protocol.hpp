@@ -7,10 +7,14 @@
 // In a request a served object is its number; in an answer number and companion (the handle by which members of the
 // server's family hold it; 0 on its way elsewhere).  Handles are ids of the arena.
 //
+// Over a socket each is a frame (wire/frames.hpp) of one of the kinds below.  A client begins with `hello`, and has one
+// request on its way at a time; `confirm` and `post` have no answer.
+//
 // Nothing in here is believed before it is checked: bytes from a socket, and memory that a dying process has written to,
 // are read through ValueReader only, which never reads past its bytes and never allocates.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -20,6 +24,26 @@
 #include "multiprocessing/detail/manager_client.hpp"
 
 namespace multiprocessing::managers {
+
+enum class Frame : std::uint16_t {
+  hello = 1,    // Hello
+  welcome = 2,  // Welcome
+  request = 3,
+  answer = 4,
+  confirm = 5,  // empty: the answer has come
+  post = 6,     // a request
+};
+struct Hello {
+  std::array<char, 16> session;  // the same for all connections of a process
+  std::uint32_t version;
+  std::uint32_t reserved;
+};
+struct Welcome {
+  std::array<char, 16> manager;
+  std::uint32_t version;
+  std::uint32_t reserved;
+};
+inline constexpr std::uint32_t protocol_version = 1;
 
 inline constexpr std::uint64_t manager_object = 0;  // the number of the manager itself
 

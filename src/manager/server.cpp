@@ -70,8 +70,24 @@ void Call::answer(Status status, std::int64_t number, std::span<const Value* con
   header.status = status;
   header.values = static_cast<std::uint32_t>(values.size());
   header.confirm = unconfirmed_ ? 1 : 0;
-  send(header, values);
+  try {
+    send(header, values);
+  } catch (const std::exception& e) {  // there is no memory for it, or its client takes nothing like it
+    undo();
+    Value what;
+    what.bytes = e.what();
+    const Value* const one = &what;
+    send({0, Status::not_sendable, 1, 0, 0}, {&one, 1});
+  }
   if (!unconfirmed_) object_.reset();
+}
+
+// What was done for this call is undone, where it would be lost.
+void Call::undo() {
+  if (!std::exchange(unconfirmed_, false)) return;
+  const ServedPtr object = object_;
+  if (object != nullptr) object->take_back(*this);
+  if_lost.clear();
 }
 
 void Call::fail(Status how, std::string_view text) {
@@ -106,18 +122,19 @@ void Call::confirmed() noexcept {
 }
 
 void Call::give_up() noexcept {
-  const ServedPtr object = std::move(object_);
+  const ServedPtr object = object_;
   const bool waited = waits();
   leave_line();
   forget_deadline();
   open_ = false;
   try {
     if (object != nullptr && waited) object->gave_up_waiting(*this);
-    if (object != nullptr && std::exchange(unconfirmed_, false)) object->take_back(*this);
+    undo();
   } catch (const std::exception& e) {
     base::log(LogLevel::error, "manager: what a client left could not be taken back: ", e.what());
   }
   if_lost.clear();
+  object_.reset();
 }
 
 void Call::wait(Line& line) {

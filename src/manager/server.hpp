@@ -139,12 +139,14 @@ class Call : public std::enable_shared_from_this<Call> {
   void give_up() noexcept;
   // The client has the answer.
   void confirmed() noexcept;
+  // All or nothing: when it throws, the client gets what it threw instead.
   virtual void send(const AnswerHeader& header, std::span<const Value* const> values) = 0;
 
  private:
   friend class Server;
   friend class Line;
   void answer(Status status, std::int64_t number, std::span<const Value* const> values);
+  void undo();
   void carry_out_again();
 
   Server& server_;

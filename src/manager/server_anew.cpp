@@ -25,8 +25,7 @@ class Anew final : public detail::Runnable {
     const detail::SharedFd owner = in.adopt_descriptor();
     plan_.owner = base::Fd(os::duplicate(owner.get()));
     if (!plan_.owner) base::throw_os_error("duplicate", "manager", -plan_.owner.release());
-    plan_.address = codec::decode<std::string>(in);
-    plan_.authkey = codec::decode<std::string>(in);
+    plan_.network = codec::decode<NetworkOptions>(in);
     plan_.initializer = process_::read_routine(in);
   }
 
@@ -47,8 +46,7 @@ memory::Forked start_server_anew(StartMethod method, ServerPlan plan, const proc
   out.let_descriptors_travel(true);
   out.carry(plan.root);
   out.carry(detail::SharedFd(plan.owner.release()));
-  codec::encode(out, plan.address);
-  codec::encode(out, plan.authkey);
+  codec::encode(out, plan.network);
   process_::write_routine(out, plan.initializer);
   return process_::start_by_message(method, record, out, &Anew::read);
 }

@@ -7,6 +7,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -53,12 +54,15 @@ class Running {
     const std::uint64_t owner = loop_.add(plan_.owner.get(), [this](bool, bool) { end(); });
     if (owner == 0) throw Error("manager: there is no room for another descriptor");
     loop_.when_idle([this] { local_.look_for_the_dead(); });
+    if (!plan_.network.address.empty()) network_.emplace(server_, loop_, plan_.network, root_.manager);
     std::thread local([this, own = base::OwnThread()] { serve_family(); });
-    say(root_, State::serving, "");
+    if (network_) network_->open();
+    say(root_, State::serving, network_ ? network_->address() : "");
     MULTIPROCESSING_STEP("manager.server.serving");
     loop_.run();
     root_.bell.notify();
     local.join();
+    network_.reset();
     const std::lock_guard gate(server_.gate);
     local_.end();
     server_.drop_objects();
@@ -76,6 +80,7 @@ class Running {
   Server server_;
   Loop loop_;
   LocalPort local_;
+  std::optional<NetworkPort> network_;
 };
 
 }  // namespace
@@ -112,8 +117,8 @@ ServerProcess::ServerProcess(ManagerOptions options) : owner_(::getpid()) {
   if (owner < 0) base::throw_os_error("pidfd_open", "manager", -owner);
   ServerPlan plan{.root = root_,
                   .owner = base::Fd(owner),
-                  .address = std::move(options.address),
-                  .authkey = std::move(options.authkey),
+                  .network = {std::move(options.address), std::move(options.authkey), options.max_message,
+                              static_cast<std::size_t>(std::max(options.max_connections, 1)), std::move(options.tls)},
                   .initializer = std::move(options.initializer)};
   const std::string path = process_::next_path();
   const process_::Child record(options.name.empty() ? "Manager-" + path : options.name, path, false);

@@ -11,6 +11,7 @@
 
 #include "base/fd.hpp"
 #include "manager/channel.hpp"
+#include "manager/network_port.hpp"
 #include "memory/family.hpp"
 #include "multiprocessing/manager.hpp"
 #include "process/child.hpp"
@@ -21,8 +22,7 @@ namespace multiprocessing::managers {
 struct ServerPlan {
   memory::Ref root;
   base::Fd owner;     // pidfd
-  std::string address;
-  std::string authkey;
+  NetworkOptions network;  // no address: none
   detail::Routine initializer;
 };
 
