@@ -145,6 +145,16 @@ class Factory {
   [[nodiscard]] Proxy<T> create(const Args&... args) const {
     return create_named<T>(std::string(), args...);
   }
+  // The object of this name: made by create_named(), or served by a ManagerServer.  Throws std::out_of_range when there
+  // is none, TypeMismatch when it is of another type.
+  template <class T>
+  [[nodiscard]] Proxy<T> find(const std::string& name) const {
+    Ask asked(manager_, Op::find_named);
+    asked.numbers(static_cast<std::int64_t>(Kind::own), static_cast<std::int64_t>(fingerprint(typeid(T))));
+    asked.text(name);
+    Answer answer = asked.send();
+    return Proxy<T>(answer.next_object());
+  }
   // The same under a name: one is made if there is none.
   template <class T, class... Args>
   [[nodiscard]] Proxy<T> create_named(const std::string& name, const Args&... args) const {

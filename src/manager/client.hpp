@@ -4,6 +4,8 @@
 // alone (Client::here()).
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -39,6 +41,12 @@ class Client : public std::enable_shared_from_this<Client> {
  protected:
   std::string manager_;  // which one it is: 16 random bytes
 };
+
+// Until when a call with this deadline waits for the server to say that it has passed.
+[[nodiscard]] inline Deadline with_patience(Deadline deadline) noexcept {
+  if (deadline.is_never()) return deadline;
+  return Deadline::at(std::max(deadline.when(), Deadline::Clock::now()) + std::chrono::seconds(1));
+}
 
 // Sets the calling thread's innermost context, and gives the one before.
 const Context* exchange_context(const Context* next) noexcept;

@@ -20,9 +20,6 @@
 namespace multiprocessing::managers {
 namespace {
 
-// Beyond a call's deadline, for the server to say that it has passed.
-constexpr std::chrono::seconds patience_with_server{1};
-
 std::atomic<std::uint32_t> forks{0};
 [[maybe_unused]] const int registered =
     os::at_fork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
@@ -135,7 +132,7 @@ class LocalClient final : public Client {
   // A line that is given up is not put back: its place is the server's to free.
   void await_answer(Channel& channel, std::uint64_t number, Deadline deadline, const Line& line) {
     const auto answered = [&] { return channel.answered.load(std::memory_order_acquire) >= number; };
-    const Deadline last = deadline.is_never() ? deadline : Deadline::at(deadline.when() + patience_with_server);
+    const Deadline last = with_patience(deadline);
     while (!channel.answers.wait_until(answered, last.at_most(sync::EventCount::look_again))) {
       require_server();
       ring(root_(), line.place);  // the one who rang may have been stopped in between, or the bit was lost with a server

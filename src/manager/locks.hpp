@@ -13,7 +13,7 @@ class ServedLock final : public Served {
   void take_back(Call& call) override;
 
   [[nodiscard]] bool is_callers(const Call& call) const noexcept {
-    return depth_ != 0 && call.is_of(holder_, call.header().thread);
+    return depth_ != 0 && call.is_of(holder_, thread_);
   }
   // Gives it up however often it is held; how often.
   [[nodiscard]] std::int64_t release_all();

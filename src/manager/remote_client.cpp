@@ -41,7 +41,6 @@ struct Held {
 namespace {
 
 constexpr std::chrono::seconds patience_to_connect{10};
-constexpr std::chrono::seconds patience_with_server{1};  // beyond a call's deadline
 
 class Line {
  public:
@@ -117,7 +116,7 @@ class RemoteClient final : public Client {
     try {
       send_posts(*line);
       line->send(Frame::request, request);
-      const Deadline last = deadline.is_never() ? deadline : Deadline::at(deadline.when() + patience_with_server);
+      const Deadline last = with_patience(deadline);
       wire::Message answer = line->receive(last);
       if (static_cast<Frame>(answer.kind) != Frame::answer || answer.bytes.size() < sizeof(AnswerHeader)) {
         throw Error("it does not speak a manager's protocol");

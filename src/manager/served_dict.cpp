@@ -32,6 +32,10 @@ class ServedDict final : public Served {
     }
   }
   void left(Session& session) override { reservations_.left(session); }
+  void take_back(Call& call) override {  // of begin_update
+    ValueReader in = call.values();
+    reservations_.end(text(in.next()));
+  }
 
   void put(Value key, Value value) {
     const auto known = index_.find(key.bytes);
@@ -138,7 +142,8 @@ class ServedDict final : public Served {
     }
     reservations_.begin(call, entry);
     involve(call);
-    call.done(1, found->second->value);
+    const Value* const value = &found->second->value;
+    call.done_or_back(1, {&value, 1}, {});
   }
 
   void end_update(Call& call, ValueReader& in) {

@@ -47,6 +47,7 @@ class ServedList final : public Served {
     }
   }
   void left(Session& session) override { reservations_.left(session); }
+  void take_back(Call& /*of begin_update*/) override { reservations_.end(whole); }
 
  private:
   static constexpr char whole[] = "";  // an update of one element keeps all where they are
@@ -120,7 +121,7 @@ class ServedList final : public Served {
     if (item == nullptr) return;
     reservations_.begin(call, whole);
     involve(call);
-    call.done(1, *item);
+    call.done_or_back(1, {&item, 1}, {});
   }
   void end_update(Call& call, ValueReader& in) {
     if (!reservations_.is_callers(call, whole)) return;

@@ -247,10 +247,11 @@ void Server::manage(Call& call, ValueReader& in) {
       if (times == 0) call.session()->told.erase(known);
       return call.done();
     }
-    case Op::shutdown:
-      if (!call.is_of_family()) return call.fail(Status::error, "manager: only its own program shuts a manager down");
-      begin_to_end();
-      return call.done();
+    case Op::find_named: {
+      const std::string name = text(in.next());
+      if (!found_by_name(call, name)) call.fail(Status::missing, "manager: nothing has the name '" + name + "'");
+      return;
+    }
     default: codec::throw_malformed("an operation that managers do not have");
   }
 }

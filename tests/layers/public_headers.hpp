@@ -50,6 +50,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"log.hpp", "base"},
     {"manager.hpp", "manager"},
     {"manager_pool.hpp", "manager"},
+    {"manager_server.hpp", "manager"},
     {"multiprocessing.hpp", kUmbrella},
     {"parallel.hpp", "parallel"},
     {"pool.hpp", "pool"},

@@ -53,7 +53,7 @@ enum class Op : std::uint32_t {
   // of the manager
   make = 1,
   release = 2,  // has no answer
-  shutdown = 3,
+  find_named = 3,
   // of containers
   size = 10,
   clear = 11,
