@@ -38,6 +38,13 @@ class LocalCall final : public Call {
     server().carry_out(*this);
   }
 
+  // What the last answer named is the client's now, if it has come.
+  void settle() noexcept {
+    if (is_open() || channel().taken.load(std::memory_order_acquire) < number()) return;
+    confirmed();
+    let_go();
+  }
+
   // Its client has ended.
   void drop() noexcept {
     if (channel().taken.load(std::memory_order_acquire) >= number()) confirmed();
@@ -231,8 +238,11 @@ void LocalPort::client_has_gone(std::uint64_t member) noexcept {
   server_.end_session(client.session);
 }
 
-void LocalPort::look_for_the_dead() {
+void LocalPort::look_around() {
   const std::lock_guard gate(server_.gate);
+  for (const auto& call : calls_) {
+    if (call != nullptr) call->settle();
+  }
   std::vector<std::uint64_t> gone;
   for (const auto& [member, client] : clients_) {
     if (client.key == 0 && memory::is_gone(member)) gone.push_back(member);

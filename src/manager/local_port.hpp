@@ -25,8 +25,8 @@ class LocalPort {
 
   // Until the server is to end, or the program wishes it.
   void run();
-  // For whom nothing tells of: by the loop, now and then.
-  void look_for_the_dead();
+  // What nothing tells of: by the loop, now and then.
+  void look_around();
   // Nothing is answered any more: everybody who waits is told.
   void end() noexcept;
 

@@ -131,6 +131,7 @@ class ServerHere {
     });
     port_.open();
     loop_.run();
+    port_.close();
   }
   void stop() noexcept {
     const std::lock_guard gate(server_.gate);

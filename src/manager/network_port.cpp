@@ -159,7 +159,9 @@ NetworkPort::NetworkPort(Server& server, Loop& loop, NetworkOptions options, con
              wire::Address::parse(options_.address)),
             128) {}
 
-NetworkPort::~NetworkPort() {
+NetworkPort::~NetworkPort() { close(); }
+
+void NetworkPort::close() noexcept {
   closed_ = true;
   if (reception_.joinable()) reception_.join();
   const std::lock_guard gate(server_.gate);

@@ -38,7 +38,8 @@ class NetworkPort {
   NetworkPort(const NetworkPort&) = delete;
   NetworkPort& operator=(const NetworkPort&) = delete;
 
-  void open();  // lets clients in
+  void open();            // lets clients in
+  void close() noexcept;  // and sends them away.  The gate is not held
   [[nodiscard]] const std::string& address() const noexcept { return door_.address(); }
 
  private:

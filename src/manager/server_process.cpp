@@ -53,7 +53,7 @@ class Running {
   void run() {
     const std::uint64_t owner = loop_.add(plan_.owner.get(), [this](bool, bool) { end(); });
     if (owner == 0) throw Error("manager: there is no room for another descriptor");
-    loop_.when_idle([this] { local_.look_for_the_dead(); });
+    loop_.when_idle([this] { local_.look_around(); });
     if (!plan_.network.address.empty()) network_.emplace(server_, loop_, plan_.network, root_.manager);
     std::thread local([this, own = base::OwnThread()] { serve_family(); });
     if (network_) network_->open();

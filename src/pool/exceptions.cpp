@@ -48,9 +48,9 @@ struct Portrait {
   std::string type_name;
   std::string text;
   int code = 0;
-  std::string category;    // of a std::system_error
+  std::string category;    // of a std::system_error; of a WorkerDied: the worker's pid
   std::string registered;  // name of a type of register_exception(), as type_info has it; "": none
-  std::string value;       // what that type's serializer has written
+  std::string value;       // what that type's serializer has written; of a WorkerDied: the task
   std::string traceback;   // of a RemoteError
   crash::Trace trace;      // of the throw
   int pid = 0;
@@ -109,6 +109,11 @@ void rethrow_filesystem(const Portrait& portrait) {
   std::throw_with_nested(std::filesystem::filesystem_error(text, code));
 }
 
+// Of a pool in the process that the exception came from; its stack is in the RemoteError.
+void rethrow_worker_died(const Portrait& portrait) {
+  std::throw_with_nested(WorkerDied(std::atoi(portrait.category.c_str()), portrait.code, portrait.value));
+}
+
 // Exactly the type, not one derived from it: a stranger's runtime_error is a RemoteError.  throw_with_nested makes a
 // derived class of its own, which counts as its base.
 template <class E>
@@ -148,6 +153,7 @@ const std::array known_types = {
     text_type<TimeoutError>(),
     text_type<Cancelled>(),
     text_type<TaskTimeout>(),
+    Known{is_exactly<WorkerDied>, rethrow_worker_died},
     text_type<MemoryLimitExceeded>(),
     text_type<Error>(),
     text_type<std::runtime_error>(),
@@ -180,6 +186,12 @@ void describe(const std::exception& e, Portrait& portrait) {
   if (const auto* system = dynamic_cast<const std::system_error*>(&e)) {
     portrait.code = system->code().value();
     portrait.category = system->code().category().name();
+  }
+  if (const auto* died = dynamic_cast<const WorkerDied*>(&e)) {
+    portrait.code = died->signal() ? -*died->signal() : died->exit_code().value_or(0);
+    portrait.category = std::to_string(died->pid());
+    portrait.value = died->task();
+    portrait.traceback = died->stack();
   }
   for (std::size_t i = 0; i < known_types.size(); ++i) {
     if (!known_types[i].is(e)) continue;
