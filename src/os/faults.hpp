@@ -35,6 +35,11 @@ enum class Call {
   write,
   eventfd,
   futex_wait_any,
+  open,
+  unlink,
+  rename,
+  flock,
+  fallocate,
   count_,
 };
 
