@@ -16,6 +16,7 @@
 #include "pool/worker.hpp"
 #include "process/bootstrap.hpp"
 #include "process/child.hpp"
+#include "shared_memory/leave.hpp"
 
 namespace multiprocessing::pool {
 namespace {
@@ -226,6 +227,7 @@ class Supervisor {
 
   [[noreturn]] void end() {
     kill_orphans();
+    shared_memory::leave();  // where the program was killed, this is the end of the names that it had
     ::_exit(0);
   }
 

@@ -20,7 +20,6 @@ constexpr char given_directory[] = "MULTIPROCESSING_RUNTIME_DIR";
 // What is done under it takes some 50 microseconds.
 constexpr std::chrono::microseconds first_pause{20};
 constexpr std::chrono::microseconds longest_pause{2'000};
-constexpr std::chrono::seconds patience{10};
 
 constinit std::mutex one_at_a_time;
 
@@ -88,7 +87,7 @@ void Directory::take(int fd) {
 }
 
 // Waits by looking again, and with nothing in its hands: a fork in another thread need not wait for another process.
-DirectoryLock::DirectoryLock(Directory& directory) {
+DirectoryLock::DirectoryLock(Directory& directory, std::chrono::seconds patience) {
   const auto until = detail::Deadline::after(patience);
   for (auto pause = first_pause; !try_once(directory); pause = std::min(2 * pause, longest_pause)) {
     if (until.is_over()) {

@@ -13,6 +13,7 @@
 //      is still there.
 #pragma once
 
+#include <chrono>
 #include <mutex>
 #include <string>
 
@@ -48,7 +49,7 @@ class Directory {
 // has it.
 class DirectoryLock {
  public:
-  explicit DirectoryLock(Directory& directory);
+  explicit DirectoryLock(Directory& directory, std::chrono::seconds patience = std::chrono::seconds(10));
   ~DirectoryLock();
   DirectoryLock(const DirectoryLock&) = delete;
   DirectoryLock& operator=(const DirectoryLock&) = delete;

@@ -50,16 +50,17 @@ void let_go(std::uint64_t id) noexcept {
   all->erase(found);
 }
 
-// The forks of this process that go on have the same open files, and so the lock: for as long the name stays.
+// The forks of this process that go on have the same open files, and so the lock: for as long the name stays.  What cannot
+// be removed because somebody is stopped in the middle of something, the next who meets it removes: no end waits for that.
 void leave() noexcept {
   std::vector<Kept> mine;
   {
     const auto still = hold_still();
     if (all != nullptr) mine.swap(*all);
   }
-  for (Kept& kept : mine) {
-    close(kept);
-    remove_if_left(kept.directory, kept.name, kept.id);
+  for (Kept& kept : mine) close(kept);
+  for (const Kept& kept : mine) {
+    if (!remove_if_left(kept.directory, kept.name, kept.id)) return;
   }
 }
 

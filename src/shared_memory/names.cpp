@@ -40,16 +40,20 @@ State state_of(const Directory& directory, const std::string& name) {
   return judge(file, name);
 }
 
-void remove_if_left(const std::string& path, const std::string& name, std::uint64_t id) noexcept {
+bool remove_if_left(const std::string& path, const std::string& name, std::uint64_t id) noexcept {
   try {
     Directory directory(path);
-    const DirectoryLock lock(directory);
+    const DirectoryLock lock(directory, std::chrono::seconds(1));
     const base::Fd file(os::open_file(directory.fd(), name.c_str()));
     if (is_entry_of(file, id) && judge(file, name) == State::left) {
       remove(directory, name);
       remove_if_empty(directory);
     }
-  } catch (...) {  // the next who meets it
+    return true;
+  } catch (const OsError& error) {
+    return error.code().value() != ETIMEDOUT;
+  } catch (...) {  // no memory
+    return false;
   }
 }
 

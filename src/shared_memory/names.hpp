@@ -21,8 +21,8 @@ enum class State {
 // What there is under this name.  REQUIRES: the DirectoryLock.  Throws OsError.
 [[nodiscard]] State state_of(const Directory& directory, const std::string& name);
 
-// Removes the entry, if it is still that of this block and nobody keeps it.
-void remove_if_left(const std::string& directory, const std::string& name, std::uint64_t id) noexcept;
+// Removes the entry, if it is still that of this block and nobody keeps it.  False: it cannot be known soon.
+bool remove_if_left(const std::string& directory, const std::string& name, std::uint64_t id) noexcept;
 
 // All that is left over; once for each process and directory.
 void sweep_once(Directory& directory);

@@ -1,6 +1,8 @@
 // shared_memory: what Python's documentation says of it, sentence by sentence.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -225,6 +227,25 @@ TEST_P(SharedMemoryClaims, TasksOfAPoolTakeAndReturnBlocks) {
       block, std::size_t{50});
   EXPECT_EQ(text_in(block, 4), "task");
   EXPECT_EQ(text_in(made, 6), "result");
+}
+
+// The supervisor of a forked pool is of the program, and the last of it when the program is killed.
+TEST_P(SharedMemoryClaims, NoEntryIsLeftOfAKilledProgramThatHasAPool) {
+  const mp::Event ready;
+  mp::Process& program = start(
+      [](mp::Event made) {
+        const mp::SharedMemory block({.name = "frames", .create = true, .size = 1});
+        auto pool = mp::get_context(mp::StartMethod::fork).pool(2);
+        require(pool.apply([](int n) { return n + 1; }, 1) == 2);
+        made.set();
+        for (;;) ::pause();
+      },
+      ready);
+  ready.wait();
+  EXPECT_EQ(error_of_attaching("frames"), 0);
+  ::kill(*program.pid(), SIGKILL);  // it alone
+  mp::testing::until([] { return std::filesystem::is_empty(directory.path); });
+  kill(program);
 }
 
 // --- ShareableList --------------------------------------------------------------------------------------------------------
