@@ -34,8 +34,10 @@
 //
 // Handles: a cheap copy, all of one mapping; close() closes it for all copies in this process.  As an argument of a process,
 // a task or an item it travels by its name, and is attached where it arrives; OsError with ENOENT when it was unlinked.
+// A block costs the processes of its program two descriptors each, until it is unlinked, and guests none.
 // Threads: all calls from any thread; the bytes are plain memory, as between threads.  Nobody may use the span of a block
-// that another thread closes.  Fork: the child has the mapping; its end unlinks nothing as long as its parent lives.
+// that another thread closes.  Fork: the child has the mapping; its end unlinks nothing as long as its parent lives.  What
+// is unlinked after a fork is freed when the child, too, has closed it or has ended.
 // Errors: OsError; std::invalid_argument for a name or a size that cannot be; std::logic_error: it is closed; Error: damage.
 #pragma once
 

@@ -1,76 +1,23 @@
-// Deaths at every step of creating, attaching and unlinking; deaths of programs and of guests; storms of all of it.
-#include <fcntl.h>
-
+// Deaths at every step of creating, attaching and unlinking; deaths of programs and of guests.
 #include <atomic>
 #include <cerrno>
-#include <functional>
-#include <random>
+#include <cstring>
 #include <thread>
 
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/shareable_list.hpp"
-#include "os/files.hpp"
-#include "os/programs.hpp"
-#include "shared_memory/entry.hpp"
+#include "shared_memory/crash_support.hpp"
 #include "shared_memory/leave.hpp"
-#include "shared_memory/test_support.hpp"
-#include "support/crash.hpp"
-#include "support/shared.hpp"
 
 namespace multiprocessing {
 namespace {
 
 using testing::Child;
+using testing::create;
 using testing::dies_at;
+using testing::NamesCrash;
 using testing::Shared;
 using testing::spin_until;
-
-SharedMemory create(const std::string& name, bool persist = false) {
-  return SharedMemory({.name = name, .create = true, .size = 10'000, .persist = persist});
-}
-
-class NamesCrash : public testing::NamesTest {
- protected:
-  static int attach_error(const std::string& name) {
-    return error_of([&] { SharedMemory({.name = name}); });
-  }
-
-  // The memory behind a name, which is there as long as any process has it.
-  [[nodiscard]] os::FileIdentity memory_of(const std::string& name) const {
-    const base::Fd file(::open((directory() / name).c_str(), O_RDONLY | O_CLOEXEC));
-    const auto record = shared_memory::read_record(file.get());
-    return record ? record->memory() : os::FileIdentity{};
-  }
-
-  // A program that has the name, until it is killed.
-  static Child program(const std::string& name, const std::function<void(const SharedMemory&)>& more = {}) {
-    Shared<std::atomic<bool>> ready;
-    Child child{Child::plain, [&] {
-                  const SharedMemory block = create(name);
-                  block.span()[0] = std::byte{1};
-                  if (more) more(block);
-                  *ready = true;
-                  for (;;) ::pause();
-                }};
-    spin_until([&] { return ready->load(); });
-    return child;
-  }
-  static void kill(Child& child) {
-    child.signal(SIGKILL);
-    EXPECT_EQ(child.wait(), -SIGKILL);
-  }
-
-  void expect_that_all_works(const std::string& name) {
-    EXPECT_EQ(attach_error(name), ENOENT);
-    {
-      const SharedMemory block = create(name);
-      EXPECT_EQ(attach_error(name), 0);
-      block.unlink();
-    }
-    EXPECT_EQ(attach_error(name), ENOENT);
-    EXPECT_TRUE(entries().empty()) << entries().front();
-  }
-};
 
 // --- died at each step ----------------------------------------------------------------------------------------------
 
@@ -301,130 +248,6 @@ TEST_F(NamesCrash, AProgramThatHasClosedAllDescriptorsGoesOnAndItsNameIsClearlyG
   *stage = 2;
   EXPECT_EQ(program.wait(), 0);
   expect_that_all_works("frames");
-}
-
-// --- damaged entries --------------------------------------------------------------------------------------------------
-
-TEST_F(NamesCrash, ADamagedEntryIsAnErrorAndNoCrashAndItsProgramsDeathFreesTheName) {
-  std::mt19937 random(25);
-  for (int round = 0; round < 200; ++round) {
-    {
-      Child dead = program("frames");
-      const base::Fd file(::open((directory() / "frames").c_str(), O_RDWR | O_CLOEXEC));
-      if (round % 4 == 0) {
-        ASSERT_EQ(::ftruncate(file.get(), static_cast<off_t>(random() % sizeof(shared_memory::EntryRecord))), 0);
-      } else {
-        const auto byte = static_cast<unsigned char>(random());
-        unsigned char before = 0;
-        const auto at = static_cast<off_t>(random() % sizeof(shared_memory::EntryRecord));
-        ASSERT_EQ(::pread(file.get(), &before, 1, at), 1);
-        if (before == byte) continue;
-        ASSERT_EQ(::pwrite(file.get(), &byte, 1, at), 1);
-      }
-      EXPECT_THROW(SharedMemory({.name = "frames"}), Error);
-      EXPECT_EQ(error_of([] { create("frames"); }), EEXIST);
-      kill(dead);
-    }
-    expect_that_all_works("frames");
-  }
-}
-
-// An entry that names something else, with the right check sum: what an attacker of this very user could write, or a disk
-// give back after a restart.
-TEST_F(NamesCrash, AnEntryThatNamesOtherFilesLeadsNowhere) {
-  Child dead = program("frames");
-  const base::Fd file(::open((directory() / "frames").c_str(), O_RDWR | O_CLOEXEC));
-  const shared_memory::EntryRecord good = *shared_memory::read_record(file.get());
-  const base::Fd plain(::open((directory() / "plain").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  const auto with = [&](auto change) {
-    shared_memory::EntryRecord record = good;
-    change(record);
-    ASSERT_EQ(shared_memory::write_record(file.get(), record), 0);
-    EXPECT_THROW(SharedMemory({.name = "frames"}), Error);
-  };
-  with([&](auto& record) { record.size = 1 << 20; });
-  with([&](auto& record) { record.size = ~std::uint64_t{0}; });
-  with([&](auto& record) { record.memory_inode += 1'000'000; });
-  with([&](auto& record) { record.boot += 1; });
-  with([&](auto& record) { record.memory_inode = 0; });  // says that it is persistent
-  with([&](auto& record) {
-    const os::FileIdentity other = os::identity_of(plain.get());
-    record.memory_device = other.device;
-    record.memory_inode = other.inode;
-    record.pid = static_cast<std::uint32_t>(::getpid());
-    record.fd = static_cast<std::uint32_t>(plain.get());
-  });
-  ASSERT_EQ(shared_memory::write_record(file.get(), good), 0);
-  EXPECT_EQ(attach_error("frames"), 0);
-}
-
-// --- all at once --------------------------------------------------------------------------------------------------------
-
-// Processes create, attach and unlink three names, and are killed at random.  Whoever attaches finds a whole list; at the
-// end nothing is left that is in anybody's way.
-TEST_F(NamesCrash, AStormOfCreatingAttachingUnlinkingAndKillingHarmsNobody) {
-  struct Counts {
-    std::atomic<long> created{0};
-    std::atomic<long> attached{0};
-    std::atomic<long> exists{0};
-    std::atomic<long> missing{0};
-    std::atomic<long> wrong{0};
-  };
-  Shared<Counts> counts;
-  const auto work = [&](unsigned seed) {
-    std::mt19937 random(seed);
-    std::optional<ShareableList> mine[3];
-    for (;;) {
-      const std::size_t which = random() % 3;
-      const std::string name = "storm" + std::to_string(which);
-      try {
-        if (mine[which]) {
-          mine[which]->unlink();
-          mine[which].reset();
-        } else if (random() % 2 == 0) {
-          const auto value = static_cast<std::int64_t>(random());
-          mine[which].emplace(std::vector<ShareableItem>{value, value, "text"}, ShareableListOptions{.name = name});
-          counts->created.fetch_add(1);
-        } else {
-          const ShareableList list({.name = name});
-          const bool whole = list.size() == 3 && list.get(0) == list.get(1) && list.get<std::string>(2) == "text";
-          counts->wrong.fetch_add(whole ? 0 : 1);
-          counts->attached.fetch_add(1);
-        }
-      } catch (const OsError& error) {
-        const int number = error.code().value();
-        if (number == EEXIST) {
-          counts->exists.fetch_add(1);
-        } else if (number == ENOENT) {
-          counts->missing.fetch_add(1);
-          mine[which].reset();
-        } else {
-          std::fprintf(stderr, "storm: %s\n", error.what());
-          counts->wrong.fetch_add(1);
-        }
-      } catch (const std::exception& error) {
-        std::fprintf(stderr, "storm: %s\n", error.what());
-        counts->wrong.fetch_add(1);
-      }
-    }
-  };
-  std::mt19937 random(5);
-  std::vector<std::unique_ptr<Child>> crew;
-  unsigned seed = 0;
-  const auto hire = [&] { return std::make_unique<Child>(Child::plain, [&work, s = ++seed] { work(s); }); };
-  for (int i = 0; i < 4; ++i) crew.push_back(hire());
-  for (int kills = 0; kills < 300 || counts->attached < 1'000 || counts->created < 1'000; ++kills) {
-    const long goal = counts->created + counts->missing + counts->exists + static_cast<long>(random() % 50);
-    spin_until([&] { return counts->created + counts->missing + counts->exists >= goal; });
-    auto& victim = crew[random() % crew.size()];
-    kill(*victim);
-    victim = hire();
-  }
-  for (const auto& child : crew) kill(*child);
-  EXPECT_EQ(counts->wrong, 0);
-  Child next{Child::plain, [&] { expect_that_all_works("storm0"); }};
-  EXPECT_EQ(next.wait(), 0);
-  EXPECT_TRUE(entries().empty());
 }
 
 }  // namespace
