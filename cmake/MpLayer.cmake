@@ -1,6 +1,7 @@
 # A layer of the library: one folder under src/. Lowest first: a file may include only what belongs to its own layer
 # or to one named before it (tests/layers fails where it does not).
-set(MULTIPROCESSING_LAYERS base os crash sync memory codec wire synchronize channel process pool manager parallel progress)
+set(MULTIPROCESSING_LAYERS base os crash sync memory codec wire synchronize shared_memory channel process pool manager
+    parallel progress)
 
 # mp_layer(<name> [SOURCES <cpp>...] [SOURCES_WITH_STEPS <cpp>...] [TESTS <cpp>...] [CRASH_TESTS <cpp>...])
 #

@@ -38,6 +38,11 @@ enum class Call {
   socket,
   accept,
   connect,
+  open,
+  unlink,
+  rename,
+  flock,
+  fallocate,
   count_,
 };
 

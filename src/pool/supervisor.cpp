@@ -17,6 +17,7 @@
 #include "process/bootstrap.hpp"
 #include "process/child.hpp"
 #include "process/helper.hpp"
+#include "shared_memory/leave.hpp"
 
 namespace multiprocessing::pool {
 namespace {
@@ -211,6 +212,7 @@ class Supervisor {
 
   [[noreturn]] void end() {
     kill_orphans();
+    shared_memory::leave();  // where the program was killed, this is the end of the names that it had
     ::_exit(0);
   }
 

@@ -28,6 +28,7 @@
 #include "process/report.hpp"
 #include "process/trace.hpp"
 #include "process/watch_parent.hpp"
+#include "shared_memory/leave.hpp"
 #include "synchronize/leave.hpp"
 
 namespace multiprocessing::process_ {
@@ -167,6 +168,7 @@ void leave_child(int status) {
   end_forkserver();
   Trace::flush_current();
   synchronize::leave();
+  shared_memory::leave();
   MULTIPROCESSING_STEP("process.child.finished");
   flush_standard_streams();  // for its other threads
   MULTIPROCESSING_STEP("process.child.flushed");

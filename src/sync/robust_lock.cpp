@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <limits>
 #include <thread>
 
 #include "os/faults.hpp"
@@ -99,6 +100,14 @@ pid_t RobustLock::owner() const noexcept {
 }
 
 bool RobustLock::is_held_by_caller() const noexcept { return owner() == thread_id(); }
+
+// What else the C library keeps in it, it writes before it reads.
+bool RobustLock::is_sound() const noexcept {
+  constexpr int not_recoverable = std::numeric_limits<int>::max() - 1;  // PTHREAD_MUTEX_NOTRECOVERABLE, in its sources
+  const RobustLock sound;
+  return mutex_.__data.__kind == sound.mutex_.__data.__kind &&
+         __atomic_load_n(&mutex_.__data.__owner, __ATOMIC_RELAXED) != not_recoverable;
+}
 
 bool RobustLock::is_held_in_this_process() const noexcept {
   const pid_t thread = owner();

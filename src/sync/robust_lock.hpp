@@ -44,6 +44,8 @@ class RobustLock {
     pthread_mutex_unlock(&mutex_);
   }
   [[nodiscard]] bool is_held_by_caller() const noexcept;
+  // It can be a lock of this class: for memory that strangers share.  Taking one that is none ends the process.
+  [[nodiscard]] bool is_sound() const noexcept;
   [[nodiscard]] bool is_held_in_this_process() const noexcept;  // by any thread; a system call unless it is free
 
  private:

@@ -64,6 +64,8 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"register_exception.hpp", "pool"},
     {"serialize.hpp", "codec"},
     {"shared.hpp", "codec"},
+    {"shareable_list.hpp", "shared_memory"},
+    {"shared_memory.hpp", "shared_memory"},
     {"sharedctypes.hpp", "synchronize"},
     {"start_method.hpp", "process"},
     {"synchronize.hpp", "synchronize"},

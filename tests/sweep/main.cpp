@@ -26,7 +26,8 @@ namespace {
 constexpr int skipped = 77;
 
 constexpr std::array tables{lock_operations, event_operations, arena_operations,
-                            put_operations,  get_operations,   synchronize_operations};
+                            put_operations,  get_operations,   synchronize_operations,
+                            shared_memory_operations};
 
 // A child and its tracer on one core hand over to each other without an interrupt.
 void sit_on_one_core() {

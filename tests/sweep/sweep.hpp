@@ -87,6 +87,7 @@ std::span<const Operation> arena_operations();
 std::span<const Operation> put_operations();
 std::span<const Operation> get_operations();
 std::span<const Operation> synchronize_operations();
+std::span<const Operation> shared_memory_operations();
 
 struct Report {
   std::uint64_t points = 0;
