@@ -68,7 +68,7 @@ struct ListenerOptions {
   std::chrono::milliseconds idle_timeout{0};          // 0: none
   std::uint64_t max_message = std::uint64_t{64} << 20;
   int max_connections = 1000;  // open in this process; further ones wait
-  bool any_user = false;       // of this machine, on a Unix socket (the file's mode must allow it, too)
+  bool any_user = false;       // of this machine, on a Unix socket, which they must be able to reach
   TlsOptions tls{};
 };
 

@@ -35,7 +35,7 @@ class ListenerCore {
   explicit ListenerCore(ListenerOptions options)
       : options_(std::move(options)),
         where_(checked(options_)),
-        door_(where_, options_.backlog),
+        door_(where_, options_.backlog, options_.any_user),
         reception_(door_, reception_options()) {}
   ListenerCore(const ListenerCore&) = delete;
   ListenerCore& operator=(const ListenerCore&) = delete;

@@ -243,6 +243,46 @@ TEST(ListenerPath, OfALivingListenerIsInUse) {
   EXPECT_TRUE(std::filesystem::exists(folder.file("socket")));
 }
 
+// What a process of another user gets when it connects: the errno, or -1 when it was let in.
+int as_another_user(const Listener& listener, bool any_user) {
+  constexpr uid_t nobody = 65534;
+  Child child{Child::plain, [&] {
+                if (::setuid(nobody) != 0) ::_exit(testing::failed);
+                try {
+                  static_cast<void>(Client(listener.address(), key, {.any_user = any_user}));
+                  ::_exit(1);
+                } catch (const AuthenticationError&) {
+                  ::_exit(2);
+                } catch (const EndOfFile&) {
+                  ::_exit(3);
+                } catch (const OsError&) {
+                  ::_exit(4);
+                }
+              }};
+  while (os::poll({}, detail::Deadline::passed()) == 0 &&
+         !os::wait_ended(child.pidfd(), detail::Deadline::after(1ms))) {
+    static_cast<void>(listener.accept(1ms));
+  }
+  return child.wait();
+}
+
+TEST(ListenerUsers, OthersAreSentAwayAlsoWithTheKeyUnlessTheyAreAllowed) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be somebody else";
+  const Watchdog dog(120s);
+  const Folder folder;
+  std::filesystem::permissions(folder.file(""), std::filesystem::perms::all);
+  const std::string address = "unix://" + folder.file("socket");
+  {
+    const Listener own({.address = address, .authkey = key});
+    EXPECT_EQ(as_another_user(own, true), 4) << "the socket's mode";
+    ASSERT_EQ(::chmod(folder.file("socket").c_str(), 0666), 0);
+    EXPECT_EQ(as_another_user(own, true), 3) << "the listener";
+    EXPECT_EQ(as_another_user(own, false), 2) << "the client";
+  }
+  const Listener open({.address = address, .authkey = key, .any_user = true});
+  EXPECT_EQ(as_another_user(open, true), 1);
+}
+
 TEST(ListenerPath, OfAKilledListenerIsReplaced) {
   const Watchdog dog(120s);
   const Folder folder;

@@ -80,15 +80,15 @@ int connected(int socket, const os::SocketAddress& address, Deadline deadline) {
 
 }  // namespace
 
-Door::Door(const Address& address, int backlog) : maker_(::getpid()) {
+Door::Door(const Address& address, int backlog, bool any_user) : maker_(::getpid()) {
   if (address.kind == Address::Kind::local) {
-    open_local(address, backlog);
+    open_local(address, backlog, any_user);
   } else {
     open_network(address, backlog);
   }
 }
 
-void Door::open_local(Address address, int backlog) {
+void Door::open_local(Address address, int backlog, bool any_user) {
   if (address.path.empty()) {
     folder_ = temporary_folder();
     address.path = folder_ + "/listener";
@@ -107,8 +107,9 @@ void Door::open_local(Address address, int backlog) {
   identity_ = identity_at(address.path);
   path_ = address.path;
   text_ = "unix://" + path_;
-  outcome = os::listen_socket(socket.get(), backlog);
   socket_ = std::move(socket);
+  constexpr mode_t for_all = S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH;
+  outcome = any_user && ::chmod(path_.c_str(), for_all) < 0 ? -errno : os::listen_socket(socket_.get(), backlog);
   if (outcome < 0) {
     close();
     base::throw_os_error("listen at", path_, -outcome);

@@ -21,8 +21,8 @@ namespace multiprocessing::wire {
 
 class Door {
  public:
-  // Throws OsError, Error for an unknown host.
-  Door(const Address& address, int backlog);
+  // Throws OsError, Error for an unknown host.  `any_user`: others of this machine may connect to a path, too.
+  Door(const Address& address, int backlog, bool any_user = false);
   ~Door() { close(); }
   Door(const Door&) = delete;
   Door& operator=(const Door&) = delete;
@@ -35,7 +35,7 @@ class Door {
   void close() noexcept;
 
  private:
-  void open_local(Address address, int backlog);
+  void open_local(Address address, int backlog, bool any_user);
   void open_network(const Address& address, int backlog);
 
   base::Fd socket_;

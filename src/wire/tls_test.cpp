@@ -118,10 +118,11 @@ TEST(TlsWire, TooMuchBeforeTheOtherSideIsKnownIsRefused) {
   record[3] = static_cast<std::byte>(16000 >> 8);
   record[4] = static_cast<std::byte>(16000 & 255);
   record[5] = std::byte{1};
-  record[6] = std::byte{1};  // 65,536 bytes and more
-  bool refused = false;
-  for (int i = 0; i < 6 && !refused; ++i) refused = !refusal(listener, record).empty();
-  EXPECT_TRUE(refused);
+  record[6] = std::byte{1};
+  record[7] = std::byte{0xf0};  // 126,976 bytes: as long as OpenSSL allows, nearly
+  std::string why;
+  for (int i = 0; i < 6 && why.empty(); ++i) why = refusal(listener, record);
+  EXPECT_NE(why.find("says too much"), std::string::npos) << why;
 }
 
 TEST(TlsWire, AMessageOfManyRecordsArrivesWhole) {

@@ -15,7 +15,7 @@ constexpr std::size_t kept_bytes = 256 * 1024;  // memory of what was sent that 
 
 }  // namespace
 
-Wire::Wire(Role role, Options options) : role_(role), options_(std::move(options)), frames_(options_.max_message) {
+Wire::Wire(Role role, Options options) : options_(std::move(options)), frames_(options_.max_message) {
   handshake_.emplace(role, options_.key, options_.max_message, options_.nonce);
   options_.key.clear();
   if (options_.security != Security::plain && options_.tls == nullptr) throw std::logic_error("a Wire without its TLS");
@@ -28,8 +28,7 @@ Wire::Wire(Role role, Options options) : role_(role), options_(std::move(options
   }
 }
 
-Wire::Wire(const Resumed& state)
-    : role_(Role::client), peer_max_message_(state.peer_max_message), frames_(state.max_message) {
+Wire::Wire(const Resumed& state) : peer_max_message_(state.peer_max_message), frames_(state.max_message) {
   options_.max_message = state.max_message;
   frames_.received(state.unread);
 }

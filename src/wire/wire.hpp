@@ -97,7 +97,6 @@ class Wire {
   void put(std::span<const std::byte> plain);
   void collect_tls();
 
-  Role role_;
   Options options_;
   std::optional<Handshake> handshake_;  // until it is done
   std::unique_ptr<TlsSession> tls_;

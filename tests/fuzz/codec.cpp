@@ -45,8 +45,9 @@ struct Node {
   std::unique_ptr<Node> next;
   std::vector<Node> children;
 };
+// Not of itself: a message can make a ring of such values, which is a value and never freed (SECURITY.md).
 struct Shared {
-  std::shared_ptr<Shared> next;
+  std::shared_ptr<std::vector<std::shared_ptr<int>>> list;
   std::vector<std::shared_ptr<int>> numbers;
 };
 struct Own {
@@ -129,7 +130,7 @@ FUZZ_SEEDS() {
   node.children.push_back({2, nullptr, {}});
   all.push_back(seed(16, node));
   const auto number = std::make_shared<int>(5);
-  all.push_back(seed(17, Shared{std::make_shared<Shared>(), {number, number}}));
+  all.push_back(seed(17, Shared{std::make_shared<std::vector<std::shared_ptr<int>>>(2, number), {number, number}}));
   all.push_back(seed(18, Own{"own", {{true, false}, {}}}));
   return all;
 }
