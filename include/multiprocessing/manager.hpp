@@ -276,7 +276,9 @@ void register_method(const std::string& name, Method method) {
   entry->name = name;
   entry->type = &typeid(Method);
   entry->method.assign(reinterpret_cast<const char*>(&method), sizeof method);
-  entry->caller = &managers::call_method<typename managers::MethodTraits<Method>::object, Method>;
+  using Class = typename managers::MethodTraits<Method>::object;
+  entry->caller = &managers::call_method<Class, Method>;
+  entry->target = &managers::as_class<Class>;
   managers::add_registered(std::move(entry));
 }
 

@@ -28,6 +28,7 @@
 #include <utility>
 
 #include "multiprocessing/detail/manager_client.hpp"
+#include "multiprocessing/detail/manager_own.hpp"
 #include "multiprocessing/queue.hpp"
 #include "multiprocessing/tls_options.hpp"
 
@@ -88,7 +89,7 @@ class ManagerServer {
   explicit ManagerServer(ManagerServerOptions options);
   ManagerServer(const ManagerServer&) = delete;
   ManagerServer& operator=(const ManagerServer&) = delete;
-  ~ManagerServer();  // REQUIRES: serve_forever() has returned
+  ~ManagerServer();  // waits for methods that still run.  REQUIRES: serve_forever() has returned
 
   template <class T>
   void serve(const std::string& name, const Queue<T>& queue) {
@@ -96,7 +97,7 @@ class ManagerServer {
   }
   template <class T>
   void serve(const std::string& name, std::shared_ptr<T> object) {
-    serve_object(name, typeid(T), std::move(object));
+    serve_object(name, managers::made(std::move(object)));
   }
   [[nodiscard]] const std::string& address() const noexcept;
   void serve_forever();
@@ -105,7 +106,7 @@ class ManagerServer {
 
  private:
   void serve_queue(const std::string& name, const std::type_info& type, std::shared_ptr<managers::FamilyQueue> queue);
-  void serve_object(const std::string& name, const std::type_info& type, std::shared_ptr<void> object);
+  void serve_object(const std::string& name, managers::Made object);
   std::unique_ptr<managers::ServerHere> server_;
 };
 

@@ -19,6 +19,8 @@ struct PointerToMember {
 // What write_code() has written.  Throws for what is not there, or is not what the caller takes it for.
 struct Code {
   Code(const Call& call, ValueReader& in);
+  [[nodiscard]] Caller caller() const;  // throw where it is not one
+  [[nodiscard]] Maker maker() const;
   const Registered* named = nullptr;  // or
   const void* trampoline = nullptr;
   PointerToMember method{};

@@ -137,6 +137,18 @@ Code::Code(const Call& call, ValueReader& in) {
   if (name.vtable != 0 || name.code != codec::Token{}) find_method(name, &method);
 }
 
+Caller Code::caller() const {
+  if (named == nullptr) return reinterpret_cast<Caller>(const_cast<void*>(trampoline));
+  if (named->caller == nullptr) throw TypeMismatch("manager: a class is registered by that name, and no method");
+  return named->caller;
+}
+
+Maker Code::maker() const {
+  if (named == nullptr) return reinterpret_cast<Maker>(const_cast<void*>(trampoline));
+  if (named->maker == nullptr) throw TypeMismatch("manager: a method is registered by that name, and no class");
+  return named->maker;
+}
+
 // --- the server's side ------------------------------------------------------------------------------------------------
 
 namespace {
@@ -149,10 +161,14 @@ void fail_thrown(Server& server, Call& call) {
 
 class ServedOwn final : public Served {
  public:
-  explicit ServedOwn(std::shared_ptr<void> object) : object_(std::move(object)) {}
+  explicit ServedOwn(Made object) : object_(std::move(object)) {}
   // Its destructor is the program's: not under the gate.
   ~ServedOwn() override {
-    if (workers_ != nullptr) workers_->run([object = std::move(object_)]() mutable { object.reset(); });
+    if (workers_ == nullptr) return;
+    try {
+      workers_->run([object = std::move(object_.object)]() mutable { object.reset(); });
+    } catch (const std::exception&) {  // no thread can be had: here, then
+    }
   }
   void destroy_by(Workers& workers) noexcept { workers_ = &workers; }
 
@@ -182,9 +198,9 @@ class ServedOwn final : public Served {
       codec::Encoder result;
       WithinServer within(server, &arguments);
       codec::Decoder given(arguments.bytes);
-      const auto caller = code.named != nullptr ? code.named->caller : reinterpret_cast<Caller>(const_cast<void*>(code.trampoline));
-      if (caller == nullptr) throw TypeMismatch("manager: a class is registered by that name, and no method");
-      caller(object_.get(), &code.method, given, result);
+      if (!call.is_of_family()) given.forbid_handles();
+      const Caller caller = code.caller();
+      caller(target(code), &code.method, given, result);
       const std::lock_guard lock(server.gate);
       call.done(0, within.value(result));
     } catch (...) {
@@ -194,7 +210,15 @@ class ServedOwn final : public Served {
     run_next(server);
   }
 
-  std::shared_ptr<void> object_;
+  // The family's callers know what it is; from elsewhere any method may be named for any object.
+  [[nodiscard]] void* target(const Code& code) const {
+    if (code.named == nullptr) return object_.object.get();
+    void* const target = code.named->target(object_);
+    if (target == nullptr) throw TypeMismatch("manager: '" + code.named->name + "' is a method of another class");
+    return target;
+  }
+
+  Made object_;
   Workers* workers_ = nullptr;
   std::deque<std::shared_ptr<Call>> calls_;
   bool running_ = false;
@@ -207,13 +231,12 @@ void make_by_thread(Call& call) {
     in.next();  // its name
     const Code code(call, in);
     const ValueView arguments = in.next();
-    std::shared_ptr<void> object;
+    Made object;
     {
       const WithinServer within(server, &arguments);
       codec::Decoder given(arguments.bytes);
-      const auto maker = code.named != nullptr ? code.named->maker : reinterpret_cast<Maker>(const_cast<void*>(code.trampoline));
-      if (maker == nullptr) throw TypeMismatch("manager: a method is registered by that name, and no class");
-      object = maker(given);
+      if (!call.is_of_family()) given.forbid_handles();
+      object = code.maker()(given);
     }
     const auto served = std::make_shared<ServedOwn>(std::move(object));
     served->destroy_by(server.workers);
@@ -231,7 +254,7 @@ ServedPtr make_own(Call& call, ValueReader& /*in*/) {
   return nullptr;
 }
 
-ServedPtr serve_object(std::shared_ptr<void> object) { return std::make_shared<ServedOwn>(std::move(object)); }
+ServedPtr serve_object(Made object) { return std::make_shared<ServedOwn>(std::move(object)); }
 
 // --- WithinServer -----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "manager/server.hpp"
+#include "multiprocessing/detail/manager_own.hpp"
 
 namespace multiprocessing::managers {
 
@@ -9,7 +10,7 @@ namespace multiprocessing::managers {
 [[nodiscard]] ServedPtr make_pool(Call& call, ValueReader& in);
 
 // An object that this process has made itself, for Server::add().
-[[nodiscard]] ServedPtr serve_object(std::shared_ptr<void> object);
+[[nodiscard]] ServedPtr serve_object(Made object);
 
 // The calling thread's encoder and decoder of values of this server: proxies in them are its objects.
 class WithinServer {

@@ -21,8 +21,31 @@
 
 namespace multiprocessing::managers {
 
+// An object of some class, that knows which.
+struct Made {
+  std::shared_ptr<void> object;
+  const std::type_info* type = nullptr;
+  void (*throw_pointer)(void* object) = nullptr;  // as what it is
+};
+template <class T>
+[[nodiscard]] Made made(std::shared_ptr<T> object) {
+  return {std::move(object), &typeid(T), [](void* one) { throw static_cast<T*>(one); }};
+}
+// The C that it is, or has as a base: whether it has one only a handler of exceptions knows.  Null: it is none.
+template <class C>
+[[nodiscard]] void* as_class(const Made& from) {
+  if (*from.type == typeid(C)) return from.object.get();
+  try {
+    from.throw_pointer(from.object.get());
+  } catch (C* const base) {
+    return base;
+  } catch (...) {
+  }
+  return nullptr;
+}
+
 // Reads its arguments, makes the object.
-using Maker = std::shared_ptr<void> (*)(codec::Decoder& in);
+using Maker = Made (*)(codec::Decoder& in);
 // Calls a method of the object: `method` points to a pointer to member, the rest is read and written.
 using Caller = void (*)(void* object, const void* method, codec::Decoder& in, codec::Encoder& out);
 
@@ -42,6 +65,7 @@ struct Registered {
   std::string method;                    // the bytes of the pointer to member; empty: a maker
   Maker maker = nullptr;
   Caller caller = nullptr;
+  void* (*target)(const Made& object) = nullptr;  // of a method: what the caller calls it for
   const Registered* next = nullptr;
 };
 void add_registered(std::unique_ptr<Registered> entry);  // throws std::invalid_argument: the name is taken
@@ -72,9 +96,9 @@ template <class R, class C, class... P>
 struct MethodTraits<R (C::*)(P...) const noexcept> : MethodParts<R, C, P...> {};
 
 template <class T, class Arguments>
-std::shared_ptr<void> make_object(codec::Decoder& in) {
+Made make_object(codec::Decoder& in) {
   auto arguments = codec::decode<Arguments>(in);
-  return std::apply([](auto&... each) { return std::make_shared<T>(std::move(each)...); }, arguments);
+  return made(std::apply([](auto&... each) { return std::make_shared<T>(std::move(each)...); }, arguments));
 }
 
 template <class T, class Method>
