@@ -513,7 +513,8 @@ class ConditionProxy : public managers::LockBase<ConditionProxy> {
 
  private:
   bool wait_until(Deadline deadline) const {
-    const managers::Answer answer = ask(managers::Op::wait, deadline).send();
+    // It returns with the lock, for which it waits as long as somebody else has it.
+    const managers::Answer answer = ask(managers::Op::wait, deadline).however_long().send();
     return !answer.timed_out() && answer.number() != 0;
   }
   template <class Predicate>

@@ -100,6 +100,7 @@ detail::SharedFd Decoder::adopt_descriptor() {
 }
 
 memory::Ref Decoder::adopt() {
+  if (!handles_) throw_malformed("a handle of this program's memory, from somewhere else");
   std::uint64_t id = 0;
   read(&id, sizeof id);
   return memory::Ref::adopt(id);

@@ -161,6 +161,7 @@ Answer::Answer(std::shared_ptr<Client> client, std::span<const std::byte> reques
   number_ = header.number;
   timed_out_ = header.status == Status::timed_out;
   if (header.status == Status::done || timed_out_) return;
+  if (header.values == 0) throw Error("the manager's server has no memory for an answer");
   ValueReader reader(buffer_->bytes.subspan(at_), header.values, ValueReader::in_answer);
   const ValueView what = reader.next();
   if (header.status == Status::thrown) {
@@ -176,7 +177,8 @@ Answer::~Answer() {
 }
 
 Answer::Reading::Reading(Answer& answer)
-    : context{answer.client_.get(), nullptr, &answer.buffer_->objects, managers::context} {
+    : may_name_handles(answer.client_->takes_handles()),
+      context{answer.client_.get(), nullptr, &answer.buffer_->objects, managers::context} {
   ValueReader reader(answer.buffer_->bytes.subspan(answer.at_), static_cast<std::uint32_t>(answer.values_),
                      ValueReader::in_answer);
   const std::size_t before = reader.remaining();

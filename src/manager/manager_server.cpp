@@ -52,6 +52,7 @@ class ServedFamilyQueue final : public Served {
  private:
   void put(Call& call, ValueReader& in) {
     codec::Decoder item(in.next().bytes);
+    if (!call.is_of_family()) item.forbid_handles();
     try {
       if (!queue_->try_put(item)) return call.wait(putters_);
     } catch (const Closed& e) {
@@ -109,6 +110,16 @@ class ServerHere {
  public:
   explicit ServerHere(NetworkOptions options)
       : server_({}), loop_(server_), port_(server_, loop_, std::move(options), random_name()) {}
+
+  ~ServerHere() {
+    {
+      const std::lock_guard gate(server_.gate);
+      server_.drop_objects();
+    }
+    server_.workers.finish();
+  }
+  ServerHere(const ServerHere&) = delete;
+  ServerHere& operator=(const ServerHere&) = delete;
 
   void add(const std::string& name, Kind kind, const std::type_info& type, const ServedPtr& object) {
     const std::lock_guard gate(server_.gate);
@@ -169,7 +180,8 @@ void ManagerServer::serve_queue(const std::string& name, const std::type_info& t
                                 std::shared_ptr<managers::FamilyQueue> queue) {
   server_->add_queue(name, type, std::move(queue));
 }
-void ManagerServer::serve_object(const std::string& name, const std::type_info& type, std::shared_ptr<void> object) {
+void ManagerServer::serve_object(const std::string& name, managers::Made object) {
+  const std::type_info& type = *object.type;
   server_->add(name, managers::Kind::own, type, managers::serve_object(std::move(object)));
 }
 

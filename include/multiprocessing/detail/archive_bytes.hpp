@@ -104,6 +104,9 @@ class Decoder {
     return {from, size};
   }
 
+  // Of bytes that come from outside of the family, where anybody could have written any number.
+  void forbid_handles() noexcept { handles_ = false; }
+
   // The counterpart of carry().  Throws Error when the object is gone.
   [[nodiscard]] memory::Ref adopt();
   [[nodiscard]] detail::SharedFd adopt_descriptor();  // throws Error when none came with the message
@@ -114,6 +117,7 @@ class Decoder {
   const std::byte* at_;
   const std::byte* end_;
   std::span<const detail::SharedFd> descriptors_;
+  bool handles_ = true;
 };
 
 }  // namespace multiprocessing::codec

@@ -185,6 +185,7 @@ class Answer {
   [[nodiscard]] T next() {
     const Reading reading(*this);
     codec::Decoder in(reading.bytes);
+    if (!reading.may_name_handles) in.forbid_handles();
     return codec::decode<T>(in);
   }
   [[nodiscard]] Object next_object();  // of a value that names one, and has no bytes
@@ -197,6 +198,7 @@ class Answer {
     Reading(const Reading&) = delete;
     Reading& operator=(const Reading&) = delete;
     std::span<const std::byte> bytes;
+    bool may_name_handles;
     Context context;
   };
   // Makes the call; throws what it ended with.
@@ -234,6 +236,11 @@ class Ask {
     Writing writing(*this);
     write_all(*encoder_);
     writing.finish();
+    return *this;
+  }
+  // The deadline is not that of the answer, which the server may take any time for.
+  Ask& however_long() noexcept {
+    deadline_ = Deadline::never();
     return *this;
   }
   [[nodiscard]] Answer send();
