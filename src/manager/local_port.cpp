@@ -73,6 +73,11 @@ class LocalCall final : public Call {
     request().assign(data, data + bytes);
   }
 
+  void cannot_answer() noexcept override {
+    constexpr AnswerHeader nothing{0, Status::error, 0, 0, 0};
+    send(nothing, {});  // which has room in the channel
+  }
+
   void send(const AnswerHeader& header, std::span<const Value* const> values) override {
     write_answer(header, values);
     MULTIPROCESSING_STEP("manager.server.written");

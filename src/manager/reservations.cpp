@@ -46,7 +46,13 @@ void Reservations::end(const std::string& key) {
   found->second.line.retry();
   // Elements of an unordered_map stay where they are: what was tried again may have reserved other entries.
   const auto still = reserved_.find(key);
-  if (still != reserved_.end() && still->second.session == nullptr && still->second.line.empty()) reserved_.erase(still);
+  if (still == reserved_.end() || still->second.session != nullptr) return;
+  if (still->second.line.empty() && !still->second.line.is_retrying()) reserved_.erase(still);
+}
+
+void Reservations::take_back(const Call& call, const std::string& key) {
+  const auto found = reserved_.find(key);
+  if (found != reserved_.end() && call.is_of(found->second.session, found->second.thread)) end(key);
 }
 
 void Reservations::left(const Session& session) {

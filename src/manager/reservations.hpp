@@ -21,6 +21,8 @@ class Reservations {
   // False: it is not the caller's, and the call has failed.
   [[nodiscard]] bool is_callers(Call& call, const std::string& key) const;
   void end(const std::string& key);
+  // Ends it if it is still the caller's.
+  void take_back(const Call& call, const std::string& key);
   void left(const Session& session);
 
  private:

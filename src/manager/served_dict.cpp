@@ -32,9 +32,13 @@ class ServedDict final : public Served {
     }
   }
   void left(Session& session) override { reservations_.left(session); }
-  void take_back(Call& call) override {  // of begin_update
+  void take_back(Call& call) override {  // of pop: it becomes the last entry; of begin_update
+    if (call.op() == Op::pop) {
+      if (!index_.contains(call.if_lost[0].bytes)) put(std::move(call.if_lost[0]), std::move(call.if_lost[1]));
+      return;
+    }
     ValueReader in = call.values();
-    reservations_.end(text(in.next()));
+    reservations_.take_back(call, text(in.next()));
   }
 
   void put(Value key, Value value) {
@@ -102,10 +106,11 @@ class ServedDict final : public Served {
       given.emplace_back(key, in.next());
       if (!reservations_.may_change(call, text(key))) return;
     }
+    std::vector<std::pair<Value, Value>> kept;
     for (const auto& [key, value] : given) {
-      Value kept = call.server().keep(key, call);
-      put(std::move(kept), call.server().keep(value, call));
+      kept.emplace_back(call.server().keep(key, call), call.server().keep(value, call));
     }
+    for (auto& [key, value] : kept) put(std::move(key), std::move(value));
     call.done();
   }
 
@@ -114,11 +119,15 @@ class ServedDict final : public Served {
     const auto found = index_.find(key);
     if (found == index_.end()) return call.done(0);
     const auto entry = found->second;
+    std::vector<Value> taken;
+    taken.reserve(2);
     index_.erase(found);
-    const Value value = std::move(entry->value);
+    taken.push_back(std::move(entry->key));
+    taken.push_back(std::move(entry->value));
     entries_.erase(entry);
-    if (give) return call.done(1, value);
-    call.done(1);
+    if (!give) return call.done(1);
+    const Value* const value = &taken.back();
+    call.done_or_back(1, {&value, 1}, std::move(taken));
   }
 
   void clear(Call& call) {

@@ -47,7 +47,11 @@ class ServedList final : public Served {
     }
   }
   void left(Session& session) override { reservations_.left(session); }
-  void take_back(Call& /*of begin_update*/) override { reservations_.end(whole); }
+  void take_back(Call& call) override {  // of pop, to where it was; of begin_update
+    if (call.op() != Op::pop) return reservations_.take_back(call, whole);
+    const std::int64_t at = std::min(call.state, static_cast<std::int64_t>(items_.size()));
+    items_.insert(items_.begin() + at, std::move(call.if_lost.front()));
+  }
 
  private:
   static constexpr char whole[] = "";  // an update of one element keeps all where they are
@@ -105,12 +109,14 @@ class ServedList final : public Served {
   void pop(Call& call, bool give) {
     Value* const item = element(call);
     if (item == nullptr) return;
-    const Value taken = std::move(*item);
-    std::int64_t i = call.header().first;
-    if (i < 0) i += static_cast<std::int64_t>(items_.size());
-    items_.erase(items_.begin() + i);
-    if (give) return call.done(1, taken);
-    call.done(1);
+    std::vector<Value> taken;
+    taken.push_back(std::move(*item));
+    call.state = call.header().first;
+    if (call.state < 0) call.state += static_cast<std::int64_t>(items_.size());
+    items_.erase(items_.begin() + call.state);
+    if (!give) return call.done(1);
+    const Value* const one = taken.data();
+    call.done_or_back(1, {&one, 1}, std::move(taken));
   }
   void clear(Call& call) {
     items_.clear();

@@ -23,6 +23,11 @@ void require_family(const Object& pool) {
 
 namespace {
 
+// The same of what did not ask for it: processes are started and ended for the family only.
+void require_family_call(const Call& call) {
+  if (!call.is_of_family()) throw NotSendable("a pool of a remote manager takes no calls");
+}
+
 class ServedResult final : public Served {
  public:
   void handle(Call& call, ValueReader& /*in*/) override {
@@ -82,6 +87,7 @@ class ServedPool final : public Served {
   }
 
   void handle(Call& call, ValueReader& /*in*/) override {
+    require_family_call(call);
     calls_.push_back(call.shared_from_this());
     if (!running_) run_next();
   }
@@ -130,6 +136,7 @@ class ServedPool final : public Served {
   void submit(Call& call) {
     ValueReader in = call.values();
     const Code code(call, in);
+    if (code.trampoline == nullptr) codec::throw_malformed("a pool's function by a registered name");
     const ValueView arguments = in.next();
     auto result = std::make_shared<ServedResult>();
     const auto sink = std::make_shared<Sink>(server_, result);
@@ -163,6 +170,7 @@ void make_by_thread(Call& call, int processes) {
 }  // namespace
 
 ServedPtr make_pool(Call& call, ValueReader& in) {
+  require_family_call(call);
   const std::int64_t processes = number(in.next());
   call.server().workers.run(
       [shared = call.shared_from_this(), processes] { make_by_thread(*shared, static_cast<int>(processes)); });

@@ -24,12 +24,16 @@ Line::~Line() {
 }
 
 void Line::retry() {
-  while (!calls_.empty()) {
+  once_more_ = true;
+  if (retrying_) return;
+  retrying_ = true;
+  while (!calls_.empty() && std::exchange(once_more_, false)) {
     Call& call = front();
     call.leave_line();
     call.carry_out_again();
-    if (call.line_ == this) return;
+    if (call.line_ != this) once_more_ = true;
   }
+  retrying_ = false;
 }
 
 // --- Call -------------------------------------------------------------------------------------------------------------
@@ -74,12 +78,22 @@ void Call::answer(Status status, std::int64_t number, std::span<const Value* con
     send(header, values);
   } catch (const std::exception& e) {  // there is no memory for it, or its client takes nothing like it
     undo();
-    Value what;
-    what.bytes = e.what();
-    const Value* const one = &what;
-    send({0, Status::not_sendable, 1, 0, 0}, {&one, 1});
+    answer_instead(e.what());
   }
   if (!unconfirmed_) object_.reset();
+}
+
+// Whoever answers may be serving somebody else at the time, or nobody: nothing comes back to him.
+void Call::answer_instead(std::string_view text) noexcept {
+  try {
+    Value what;
+    what.bytes = text;
+    const Value* const one = &what;
+    send({0, Status::not_sendable, 1, 0, 0}, {&one, 1});
+  } catch (const std::exception& e) {
+    base::log(LogLevel::warning, "manager: a client cannot be answered: ", e.what());
+    cannot_answer();
+  }
 }
 
 // What was done for this call is undone, where it would be lost.

@@ -64,13 +64,17 @@ class Line {
   [[nodiscard]] bool empty() const noexcept { return calls_.empty(); }
   [[nodiscard]] std::size_t size() const noexcept { return calls_.size(); }
   [[nodiscard]] Call& front() const noexcept { return *calls_.front(); }
-  // Handles them anew from the front, until one has to wait on.
+  // Handles them anew from the front, until one has to wait on.  Within itself (what a call was given could not be sent, and
+  // is for the next) it only has the outer one go on.
   void retry();
+  [[nodiscard]] bool is_retrying() const noexcept { return retrying_; }
   [[nodiscard]] std::vector<Call*> all() const { return {calls_.begin(), calls_.end()}; }
 
  private:
   friend class Call;
   std::list<Call*> calls_;
+  bool retrying_ = false;
+  bool once_more_ = false;
 };
 
 // A call by a client, of which a channel or a connection has one at a time.  Threads that carry it out share it: when its
@@ -139,6 +143,8 @@ class Call : public std::enable_shared_from_this<Call> {
   void give_up() noexcept;
   // The client has the answer.
   void confirmed() noexcept;
+  // Its client takes no answer at all, not even one that says so: it is left waiting, or sent away.
+  virtual void cannot_answer() noexcept = 0;
   // All or nothing: when it throws, the client gets what it threw instead.
   virtual void send(const AnswerHeader& header, std::span<const Value* const> values) = 0;
 
@@ -147,6 +153,7 @@ class Call : public std::enable_shared_from_this<Call> {
   friend class Line;
   void answer(Status status, std::int64_t number, std::span<const Value* const> values);
   void undo();
+  void answer_instead(std::string_view text) noexcept;
   void carry_out_again();
 
   Server& server_;
