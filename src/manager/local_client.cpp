@@ -34,14 +34,17 @@ class LocalClient final : public Client {
                 Deadline deadline, AnswerBuffer& into) override {
     Line line = take_line();
     Channel& channel = channel_of(line);
-    const std::uint64_t number = write_request(channel, request, line);
-    MULTIPROCESSING_STEP("manager.client.asked");
-    ring(root_(), line.place);
-    await_answer(channel, number, deadline, line);
-    read_answer(channel, into);
-    MULTIPROCESSING_STEP("manager.client.read");
-    channel.taken.store(number, std::memory_order_release);
-    MULTIPROCESSING_STEP("manager.client.taken");
+    try {
+      const std::uint64_t number = write_request(channel, request, line);
+      MULTIPROCESSING_STEP("manager.client.asked");
+      ring(root_(), line.place);
+      await_answer(channel, number, deadline, line);
+      read_answer(channel, into);
+      take(channel, number);
+    } catch (...) {
+      give_up(line);
+      throw;
+    }
     line.request_block = memory::Ref();
     put_back(std::move(line));
   }
@@ -129,7 +132,15 @@ class LocalClient final : public Client {
     return number;
   }
 
-  // A line that is given up is not put back: its place is the server's to free.
+  static void take(Channel& channel, std::uint64_t number) noexcept {
+    MULTIPROCESSING_STEP("manager.client.read");
+    channel.taken.store(number, std::memory_order_release);
+    MULTIPROCESSING_STEP("manager.client.taken");
+  }
+
+  // What was done for it, and not taken, the server takes back when it sees that the place is free.
+  void give_up(const Line& line) noexcept { root_().places[line.place].store(0, std::memory_order_release); }
+
   void await_answer(Channel& channel, std::uint64_t number, Deadline deadline, const Line& line) {
     const auto answered = [&] { return channel.answered.load(std::memory_order_acquire) >= number; };
     const Deadline last = with_patience(deadline);
@@ -137,7 +148,6 @@ class LocalClient final : public Client {
       require_server();
       ring(root_(), line.place);  // the one who rang may have been stopped in between, or the bit was lost with a server
       if (!last.is_over()) continue;
-      root_().places[line.place].store(0, std::memory_order_release);
       throw ManagerDied("the manager's server does not answer: it is stopped, or overloaded");
     }
   }

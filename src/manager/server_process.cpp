@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <memory>
@@ -21,6 +22,7 @@
 #include "multiprocessing/errors.hpp"
 #include "os/faults.hpp"
 #include "os/os.hpp"
+#include "os/programs.hpp"
 #include "os/sockets.hpp"
 #include "os/signals_blocked.hpp"
 #include "process/bootstrap.hpp"
@@ -39,6 +41,8 @@ void say(Root& root, State state, const std::string& text) noexcept {
   root.state.store(static_cast<std::uint64_t>(state), std::memory_order_release);
   root.changed.notify();
 }
+
+constexpr std::chrono::seconds patience_with_methods{10};
 
 // The server's parts, in the order in which they are made.
 class Running {
@@ -63,9 +67,14 @@ class Running {
     root_.bell.notify();
     local.join();
     network_.reset();
-    const std::lock_guard gate(server_.gate);
-    local_.end();
-    server_.drop_objects();
+    {
+      const std::lock_guard gate(server_.gate);
+      local_.end();
+      server_.drop_objects();
+    }
+    // Destructors of the program's objects run there.  A method that does not end is ended with the process, by its owner
+    // (shutdown()) or, when that has gone, after this.
+    static_cast<void>(server_.workers.finish(patience_with_methods));
   }
 
  private:
@@ -89,8 +98,9 @@ void serve(ServerPlan& plan) noexcept {
   Root& root = *static_cast<Root*>(plan.root.address());
   root.server.store(memory::self_name(), std::memory_order_release);
   try {
+    if (!plan.network.address.empty()) os::raise_descriptor_limit();  // a client is one
     if (plan.initializer) plan.initializer();
-    const auto running = std::make_unique<Running>(plan);
+    auto* const running = new Running(plan);  // not destroyed: methods may still run in it
     running->run();
   } catch (const std::exception& e) {
     base::log(LogLevel::error, "manager: the server ends: ", e.what());

@@ -34,4 +34,7 @@ int at_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept;
 // its standard streams must not write into one of ours.  Closes `fd`, also when there is no other number.
 int above_standard(int fd) noexcept;
 
+// As many descriptors as the system lets this process have, without asking for more: the soft limit becomes the hard one.
+void raise_descriptor_limit() noexcept;
+
 }  // namespace multiprocessing::os
