@@ -2,11 +2,13 @@
 
 #include <array>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/own_threads.hpp"
+#include "manager/socket_here.hpp"
 #include "multiprocessing/errors.hpp"
 #include "os/signals_blocked.hpp"
 #include "os/sockets.hpp"
@@ -25,8 +27,8 @@ constexpr std::chrono::milliseconds look_again{100};
 class NetworkCall final : public Call {
  public:
   NetworkCall(NetworkPort& port, wire::Guest guest)
-      : Call(port.server_), port_(port), socket_(std::move(guest.socket)), wire_(std::move(guest.wire)),
-        peer_(std::move(guest.name)) {}
+      : Call(port.server_), port_(port), socket_(std::move(guest.socket)), here_(std::in_place, socket_.get()),
+        wire_(std::move(guest.wire)), peer_(std::move(guest.name)) {}
 
   [[nodiscard]] bool is_of_family() const noexcept override { return false; }
 
@@ -38,13 +40,17 @@ class NetworkCall final : public Call {
     if (count == 0 || count == -ECONNRESET) throw EndOfFile("it has hung up");
     if (count < 0) base::throw_os_error("read", peer_, -count);
     wire_->received(std::span(buffer).first(static_cast<std::size_t>(count)));
-    while (std::optional<wire::Message> message = wire_->next()) take(std::move(*message));
     flush();  // of TLS there may be something to say
+    take_all();
   }
-  void writable() { flush(); }
+  void writable() {
+    flush();
+    take_all();
+  }
 
   void drop() noexcept {
     give_up();
+    here_.reset();
     socket_.reset();
   }
 
@@ -54,6 +60,15 @@ class NetworkCall final : public Call {
   [[nodiscard]] const std::string& peer() const noexcept { return peer_; }
 
  private:
+  // None while an answer is on its way out: who reads no answers gets no more of them.
+  void take_all() {
+    while (wire_->outgoing().empty()) {
+      std::optional<wire::Message> message = wire_->next();
+      if (!message) return;
+      take(std::move(*message));
+    }
+  }
+
   void take(wire::Message message) {
     const auto kind = static_cast<Frame>(message.kind);
     if (client_ == nullptr) {
@@ -87,6 +102,9 @@ class NetworkCall final : public Call {
     session_name.assign(hello.session.data(), hello.session.size());
     client_ = port_.session_of(session_name);
   }
+
+  // The loop reads its end, and closes it.
+  void cannot_answer() noexcept override { os::shut_down(socket_.get()); }
 
   void send(const AnswerHeader& header, std::span<const Value* const> values) override {
     if (posted_) return;
@@ -135,11 +153,12 @@ class NetworkCall final : public Call {
       wire_->sent(static_cast<std::size_t>(count));
     }
     const bool waits = !wire_->outgoing().empty();
-    if (waits != std::exchange(waits_to_write_, waits)) port_.loop_.change(key, true, waits);
+    if (waits != std::exchange(waits_to_write_, waits)) port_.loop_.change(key, !waits, waits);
   }
 
   NetworkPort& port_;
   base::Fd socket_;
+  std::optional<SocketHere> here_;
   std::unique_ptr<wire::Wire> wire_;
   const std::string peer_;
   SessionPtr client_;  // after its hello
@@ -157,7 +176,12 @@ NetworkPort::NetworkPort(Server& server, Loop& loop, NetworkOptions options, con
       manager_(manager),
       door_((wire::require_key(wire::Address::parse(options_.address), options_.authkey, false),
              wire::Address::parse(options_.address)),
-            128) {}
+            128),
+      here_(door_.fd()) {
+  if (!door_.is_local()) {
+    tls_ = std::make_shared<wire::TlsContext>(wire::Role::listener, options_.authkey, options_.tls);
+  }
+}
 
 NetworkPort::~NetworkPort() { close(); }
 
@@ -177,11 +201,9 @@ void NetworkPort::receive_strangers() {
   const wire::Address where = wire::Address::parse(options_.address);
   wire::ReceptionOptions how{.key = options_.authkey, .max_message = options_.max_message};
   how.always_tls = where.always_tls || !options_.tls.empty();
+  how.tls = tls_;
   while (!closed_) {
     try {
-      if (where.kind == wire::Address::Kind::network && how.tls == nullptr) {
-        how.tls = std::make_shared<wire::TlsContext>(wire::Role::listener, options_.authkey, options_.tls);
-      }
       wire::Reception reception(door_, how);
       while (!closed_) {
         const bool room = [this] {

@@ -3,6 +3,12 @@
 // A process has as many connections as it has calls on their way at a time, and keeps them; all belong to one session of
 // the server, which ends with the last of them.  A call that is given up (its deadline has passed, the network is silent)
 // takes its connection with it: what the server did for it and was not confirmed is undone there.
+//
+//   died …                      what the others see
+//   before the request is out   nothing was called
+//   asked, not answered         its call leaves the line that it waits in; a barrier breaks
+//   answered, not confirmed     the server takes it back (an item, a lock, an entry) when the connection ends
+//   confirmed                   it had it: what is held goes with the session, an item is gone
 #include <poll.h>
 
 #include <algorithm>
@@ -18,8 +24,10 @@
 #include "base/error.hpp"
 #include "manager/client.hpp"
 #include "manager/per_process.hpp"
+#include "manager/socket_here.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/manager.hpp"
+#include "os/faults.hpp"
 #include "os/os.hpp"
 #include "os/sockets.hpp"
 #include "wire/caller.hpp"
@@ -44,13 +52,15 @@ constexpr std::chrono::seconds patience_to_connect{10};
 
 class Line {
  public:
-  Line(const std::string& address, const std::string& key, const ConnectOptions& options)
-      : guest_(wire::call(address, key, Deadline::after(patience_to_connect),
-                          {.max_message = options.max_message, .any_user = false, .tls = options.tls})) {}
+  Line(const std::string& address, const std::string& key, const ConnectOptions& options, Deadline deadline)
+      : guest_(wire::call(address, key, deadline,
+                          {.max_message = options.max_message, .any_user = false, .tls = options.tls})),
+        here_(guest_.socket.get()) {}
 
-  void send(Frame kind, std::span<const std::byte> bytes) {
+  // Throws as receive().
+  void send(Frame kind, std::span<const std::byte> bytes, Deadline deadline) {
     guest_.wire->send(static_cast<std::uint16_t>(kind), 0, bytes);
-    flush();
+    flush(deadline);
   }
 
   // Throws EndOfFile, OsError(ETIMEDOUT) at the deadline.
@@ -67,7 +77,7 @@ class Line {
         base::throw_os_error("read", guest_.name, -count);
       } else if (count > 0) {
         guest_.wire->received(std::span(buffer).first(static_cast<std::size_t>(count)));
-        flush();
+        flush(deadline);
       }
     }
   }
@@ -79,11 +89,11 @@ class Line {
   }
 
  private:
-  void flush() {
+  void flush(Deadline deadline) {
     while (!guest_.wire->outgoing().empty()) {
       const int count = os::write_some(guest_.socket.get(), guest_.wire->outgoing());
       if (count == -EAGAIN) {
-        wait(POLLOUT, Deadline::never());  // a network that is silent ends it
+        wait(POLLOUT, deadline);
       } else if (count < 0 && count != -EINTR) {
         base::throw_os_error("write", guest_.name, -count);
       } else if (count > 0) {
@@ -99,6 +109,7 @@ class Line {
   }
 
   wire::Guest guest_;
+  const SocketHere here_;
 };
 
 class RemoteClient final : public Client {
@@ -107,21 +118,24 @@ class RemoteClient final : public Client {
       : address_(std::move(address)), key_(std::move(key)), options_(std::move(options)) {}
 
   // Throws what wire::call() does, ManagerDied.
-  void connect() { put_back(new_line()); }
+  void connect() { put_back(new_line(Deadline::never())); }
   void expect(const std::string& manager) { manager_ = manager; }
 
   void exchange(std::span<const std::byte> request, std::span<const memory::Ref>, Deadline deadline,
                 AnswerBuffer& into) override {
-    std::unique_ptr<Line> line = take_line();
+    const Deadline last = with_patience(deadline);
+    std::unique_ptr<Line> line = take_line(last);
     try {
-      send_posts(*line);
-      line->send(Frame::request, request);
-      const Deadline last = with_patience(deadline);
+      send_posts(*line, last);
+      line->send(Frame::request, request, last);
+      MULTIPROCESSING_STEP("manager.remote.asked");
       wire::Message answer = line->receive(last);
       if (static_cast<Frame>(answer.kind) != Frame::answer || answer.bytes.size() < sizeof(AnswerHeader)) {
         throw Error("it does not speak a manager's protocol");
       }
-      if (read_plain<AnswerHeader>(answer.bytes).confirm != 0) line->send(Frame::confirm, {});
+      MULTIPROCESSING_STEP("manager.remote.answered");
+      if (read_plain<AnswerHeader>(answer.bytes).confirm != 0) line->send(Frame::confirm, {}, last);
+      MULTIPROCESSING_STEP("manager.remote.confirmed");
       into.own = std::move(answer.bytes);
       into.bytes = into.own;
     } catch (const NotSendable&) {  // nothing was sent
@@ -195,7 +209,7 @@ class RemoteClient final : public Client {
     bool named = false;
   };
 
-  std::unique_ptr<Line> take_line() {
+  std::unique_ptr<Line> take_line(Deadline last) {
     for (;;) {
       std::unique_ptr<Line> line;
       {
@@ -208,7 +222,7 @@ class RemoteClient final : public Client {
       if (line->is_usable()) return line;
     }
     try {
-      return new_line();
+      return new_line(last);
     } catch (const AuthenticationError&) {
       throw;
     } catch (const Error& e) {
@@ -222,11 +236,12 @@ class RemoteClient final : public Client {
     here.idle.push_back(std::move(line));
   }
 
-  std::unique_ptr<Line> new_line() {
-    auto line = std::make_unique<Line>(address_, key_, options_);
+  std::unique_ptr<Line> new_line(Deadline last) {
+    last = last.at_most(patience_to_connect);
+    auto line = std::make_unique<Line>(address_, key_, options_, last);
     const Hello hello{session(), protocol_version, 0};
-    line->send(Frame::hello, std::as_bytes(std::span(&hello, 1)));
-    const wire::Message answer = line->receive(Deadline::after(patience_to_connect));
+    line->send(Frame::hello, std::as_bytes(std::span(&hello, 1)), last);
+    const wire::Message answer = line->receive(last);
     if (static_cast<Frame>(answer.kind) != Frame::welcome || answer.bytes.size() != sizeof(Welcome)) {
       throw Error("what listens at " + address_ + " is no manager");
     }
@@ -251,7 +266,7 @@ class RemoteClient final : public Client {
     return here.session;
   }
 
-  void send_posts(Line& line) {
+  void send_posts(Line& line, Deadline last) {
     std::vector<std::vector<std::byte>> posts;
     {
       Here& here = here_.get();
@@ -259,7 +274,7 @@ class RemoteClient final : public Client {
       if (here.posts.empty()) return;
       posts = std::exchange(here.posts, {});
     }
-    for (const auto& post : posts) line.send(Frame::post, post);
+    for (const auto& post : posts) line.send(Frame::post, post, last);
   }
 
   const std::string address_;
