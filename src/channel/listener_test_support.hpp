@@ -52,10 +52,11 @@ struct SocketEnds {
 // A socket that knows nothing of this library.
 class Stranger {
  public:
-  explicit Stranger(const Listener& listener) {
+  explicit Stranger(const std::string& address) {
     os::SocketAddress at;
-    socket_ = wire::connect(wire::Address::parse(listener.address()), detail::Deadline::never(), at);
+    socket_ = wire::connect(wire::Address::parse(address), detail::Deadline::never(), at);
   }
+  explicit Stranger(const Listener& listener) : Stranger(listener.address()) {}
   void say(std::span<const std::byte> bytes) const {
     while (!bytes.empty()) {
       const int count = os::write_some(socket_.get(), bytes);

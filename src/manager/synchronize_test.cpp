@@ -207,4 +207,25 @@ TEST_P(LockTest, APartyThatGivesUpBreaksTheBarrier) {
   EXPECT_FALSE(barrier.broken());
 }
 
+// It has the lock when it returns, so it waits for it as long as somebody else has it.
+TEST_P(LockTest, AWaitThatIsOverTakesTheLockHoweverLongThatTakes) {
+  const auto condition = objects_->condition();
+  const auto never = objects_->event();
+  const auto held = objects_->event();
+  condition.acquire();
+  std::thread other([&] {
+    condition.acquire();
+    held.set();
+    static_cast<void>(never.wait(std::chrono::milliseconds(1500)));
+    condition.release();
+  });
+  bool notified = true;
+  do {
+    notified = condition.wait(std::chrono::milliseconds(10));
+  } while (!held.is_set());
+  EXPECT_FALSE(notified);
+  condition.release();
+  other.join();
+}
+
 }  // namespace
