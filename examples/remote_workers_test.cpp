@@ -1,0 +1,42 @@
+// Work for other machines, as a user runs it.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "examples/program.hpp"
+#include "support/watchdog.hpp"
+
+namespace {
+
+using multiprocessing::examples::Program;
+using namespace std::chrono_literals;
+
+class RemoteWorkersExample : public ::testing::Test {
+ protected:
+  RemoteWorkersExample() {
+    std::string name = (std::filesystem::temp_directory_path() / "mp-workers-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+    std::ofstream(key_file_ = folder_ / "key") << "0123456789abcdef0123456789abcdef\n";
+  }
+  ~RemoteWorkersExample() override { std::filesystem::remove_all(folder_); }
+  const multiprocessing::testing::Watchdog dog_{120s};
+  std::filesystem::path folder_;
+  std::filesystem::path key_file_;
+};
+
+TEST_F(RemoteWorkersExample, DoTheWorkThoughSomeOfThemAreKilled) {
+  Program work({"remote_workers", "work-for", "tcp://127.0.0.1:0", key_file_, "300"});
+  const std::string line = work.line();
+  const std::string address = line.substr(line.rfind(' ') + 1);
+  Program killed({"remote_workers", "work-with", address, key_file_, "2"});
+  EXPECT_EQ(killed.line(), "working");
+  EXPECT_EQ(killed.end(SIGKILL), -SIGKILL);
+  Program worker({"remote_workers", "work-with", address, key_file_, "2"});
+  EXPECT_EQ(work.line(), "25997 primes below 300000");
+  EXPECT_EQ(work.end(), 0);
+  EXPECT_EQ(worker.end(), 0);
+}
+
+}  // namespace
