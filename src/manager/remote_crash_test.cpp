@@ -82,6 +82,7 @@ TEST_P(RemoteCrashTest, Faults30_ABarrierIsBroken) {
   if (std::string(GetParam()) != "manager.remote.asked") GTEST_SKIP() << "then all have met";
   const auto barrier = remote_.barrier(2);
   ASSERT_TRUE(dies_at(GetParam(), 1, [&] { return [&] { barrier.wait(); }; }));
+  while (!barrier.broken()) std::this_thread::yield();  // until the server has heard of it
   EXPECT_THROW(barrier.wait(), mp::BrokenBarrier);
 }
 

@@ -27,11 +27,11 @@ constexpr std::array kinds{Kind::queue, Kind::joinable_queue, Kind::dict, Kind::
 
 class Counter {
  public:
-  int add(int n) { return count_ += n; }
+  unsigned add(int n) { return count_ += static_cast<unsigned>(n); }
   std::string text(const std::vector<std::string>& words) { return words.empty() ? "" : words.back(); }
 
  private:
-  unsigned char count_ = 0;
+  unsigned count_ = 0;
 };
 
 class FuzzCall final : public Call {
