@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "os/os.hpp"
+#include "sync/spin.hpp"
 
 namespace multiprocessing::managers {
 namespace {
@@ -52,6 +53,18 @@ void Loop::remove(std::uint64_t key) noexcept {
   watched_.erase(found);
 }
 
+// Looks a while before it sleeps: a client that waits for its answer asks again at once.
+int Loop::wait(std::span<os::Readiness> ready, Deadline until) const noexcept {
+  constexpr int system_call = 16;  // times the cost of a look at memory
+  for (sync::Spin spin(system_call); spin.again();) {
+    const int count = os::epoll_wait(epoll_.get(), ready, Deadline::passed());
+    if (count == 0) continue;
+    spin.paid_off();
+    return count;
+  }
+  return os::epoll_wait(epoll_.get(), ready, until);
+}
+
 void Loop::run() {
   std::array<os::Readiness, 64> ready;
   auto next_sweep = Clock::now() + busy_sweep;
@@ -65,7 +78,7 @@ void Loop::run() {
         until = Deadline::at(*deadline);
       }
     }
-    const int count = os::epoll_wait(epoll_.get(), ready, until);
+    const int count = wait(ready, until);
     for (int i = 0; i < count; ++i) {
       const os::Readiness& one = ready[static_cast<std::size_t>(i)];
       if (one.key == alarm_key) {

@@ -11,6 +11,7 @@
 
 #include "base/fd.hpp"
 #include "manager/server.hpp"
+#include "os/os.hpp"
 
 namespace multiprocessing::managers {
 
@@ -39,6 +40,8 @@ class Loop {
     int fd = -1;
     std::shared_ptr<Handler> handler;
   };
+  [[nodiscard]] int wait(std::span<os::Readiness> ready, Deadline until) const noexcept;
+
   Server& server_;
   base::Fd epoll_;
   base::Fd alarm_;
