@@ -163,6 +163,10 @@ void make_by_thread(Call& call, int processes) {
 }  // namespace
 
 ServedPtr make_pool(Call& call, ValueReader& in) {
+  if (!call.is_of_family()) {
+    call.fail(Status::not_sendable, "a remote manager makes no pools: nobody could give them calls");
+    return nullptr;
+  }
   const std::int64_t processes = number(in.next());
   call.server().workers.run(
       [shared = call.shared_from_this(), processes] { make_by_thread(*shared, static_cast<int>(processes)); });

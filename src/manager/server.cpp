@@ -17,6 +17,10 @@ namespace multiprocessing::managers {
 
 using Clock = std::chrono::steady_clock;
 
+namespace {
+constexpr std::size_t most_kept = 64 * 1024;  // of a request's memory, for the next
+}  // namespace
+
 // --- Line -------------------------------------------------------------------------------------------------------------
 
 Line::~Line() {
@@ -72,14 +76,21 @@ void Call::answer(Status status, std::int64_t number, std::span<const Value* con
   header.confirm = unconfirmed_ ? 1 : 0;
   try {
     send(header, values);
-  } catch (const std::exception& e) {  // there is no memory for it, or its client takes nothing like it
-    undo();
-    Value what;
-    what.bytes = e.what();
-    const Value* const one = &what;
-    send({0, Status::not_sendable, 1, 0, 0}, {&one, 1});
+  } catch (const NotSendable& e) {  // its client takes nothing like it
+    send_instead(Status::not_sendable, e.what());
+  } catch (const std::exception& e) {  // there is no memory for it
+    send_instead(Status::error, e.what());
   }
   if (!unconfirmed_) object_.reset();
+  if (request_.capacity() > most_kept) request_ = {};
+}
+
+void Call::send_instead(Status status, const char* text) {
+  undo();
+  Value what;
+  what.bytes = text;
+  const Value* const one = &what;
+  send({0, status, 1, 0, 0}, {&one, 1});
 }
 
 // What was done for this call is undone, where it would be lost.

@@ -147,6 +147,7 @@ class Call : public std::enable_shared_from_this<Call> {
   friend class Line;
   void answer(Status status, std::int64_t number, std::span<const Value* const> values);
   void undo();
+  void send_instead(Status status, const char* text);
   void carry_out_again();
 
   Server& server_;
@@ -172,7 +173,8 @@ class Served : public std::enable_shared_from_this<Served> {
   Served& operator=(const Served&) = delete;
   virtual ~Served() = default;
 
-  // Throws for values that are not as they should be; the call then fails with that.
+  // Throws for values that are not as they should be; the call then fails with that.  What `in` gives is borrowed, until
+  // the call is answered.
   virtual void handle(Call& call, ValueReader& in) = 0;
   virtual void timed_out(Call& call) { call.time_out(); }
   virtual void left(Session& /*session*/) {}     // it has ended

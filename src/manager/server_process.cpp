@@ -63,9 +63,12 @@ class Running {
     root_.bell.notify();
     local.join();
     network_.reset();
-    const std::lock_guard gate(server_.gate);
-    local_.end();
-    server_.drop_objects();
+    {
+      const std::lock_guard gate(server_.gate);
+      local_.end();
+      server_.drop_objects();
+    }
+    server_.workers.finish();  // destructors of the program's objects
   }
 
  private:
@@ -121,7 +124,8 @@ ServerProcess::ServerProcess(ManagerOptions options) : owner_(::getpid()) {
                               static_cast<std::size_t>(std::max(options.max_connections, 1)), std::move(options.tls)},
                   .initializer = std::move(options.initializer)};
   const std::string path = process_::next_path();
-  const process_::Child record(options.name.empty() ? "Manager-" + path : options.name, path, false);
+  name_ = options.name.empty() ? "Manager-" + path : options.name;
+  const process_::Child record(name_, path, false);
   process_::flush_standard_streams();
   const StartMethod method = options.start_method.value_or(get_start_method());
   if (method == StartMethod::fork) {
@@ -137,7 +141,7 @@ ServerProcess::ServerProcess(ManagerOptions options) : owner_(::getpid()) {
   } else {
     forked_ = start_server_anew(method, std::move(plan), record);
   }
-  process_::report_start(record.name(), forked_.pid);
+  process_::report_start(name_, forked_.pid);
   await_start();
 }
 
@@ -172,6 +176,7 @@ void ServerProcess::shutdown(std::chrono::nanoseconds grace) {
   os::Ending ending;
   os::reap(forked_.pidfd.get(), ending);
   memory::reap_member(forked_.member);
+  process_::report_end(name_, forked_.pid, ending.known ? std::optional(ending.status) : std::nullopt);
 }
 
 ServerProcess::~ServerProcess() { shutdown(std::chrono::seconds(5)); }

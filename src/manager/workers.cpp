@@ -1,7 +1,7 @@
 #include "manager/workers.hpp"
 
 #include <chrono>
-#include <memory>
+#include <thread>
 #include <utility>
 
 #include "base/own_threads.hpp"
@@ -27,6 +27,7 @@ void Workers::work(const std::shared_ptr<Shared>& shared) {
   std::unique_lock lock(shared->mutex);
   for (;;) {
     ++shared->idle;
+    shared->done.notify_all();
     const bool some = shared->changed.wait_for(lock, std::chrono::seconds(10), [&] { return !shared->jobs.empty(); });
     --shared->idle;
     if (!some) break;
@@ -37,6 +38,11 @@ void Workers::work(const std::shared_ptr<Shared>& shared) {
     lock.lock();
   }
   --shared->threads;
+}
+
+void Workers::finish() {
+  std::unique_lock lock(shared_->mutex);
+  shared_->done.wait(lock, [this] { return shared_->jobs.empty() && shared_->idle == shared_->threads; });
 }
 
 }  // namespace multiprocessing::managers

@@ -5,9 +5,8 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
-#include <thread>
-#include <vector>
 
 namespace multiprocessing::managers {
 
@@ -20,11 +19,14 @@ class Workers {
 
   // `job` throws nothing.
   void run(std::function<void()> job);
+  // Waits until all jobs are done.
+  void finish();
 
  private:
   struct Shared {
     std::mutex mutex;
     std::condition_variable changed;
+    std::condition_variable done;
     std::deque<std::function<void()>> jobs;
     std::size_t threads = 0;
     std::size_t idle = 0;
