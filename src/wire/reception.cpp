@@ -64,6 +64,7 @@ bool shake_hands(int socket, Wire& wire) {
 }
 
 Reception::Reception(const Door& door, ReceptionOptions options) : door_(door), options_(std::move(options)) {
+  options_.handshake_timeout = std::min<std::chrono::milliseconds>(options_.handshake_timeout, 24h);
   strangers_.reserve(most_strangers);
 }
 
