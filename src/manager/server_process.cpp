@@ -21,7 +21,6 @@
 #include "multiprocessing/errors.hpp"
 #include "os/faults.hpp"
 #include "os/os.hpp"
-#include "os/sockets.hpp"
 #include "os/signals_blocked.hpp"
 #include "process/bootstrap.hpp"
 #include "process/helper.hpp"

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -239,10 +238,6 @@ std::uint64_t boot_identity() noexcept {
   std::uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a
   for (const char* at = text; *at != '\0'; ++at) hash = (hash ^ static_cast<unsigned char>(*at)) * 0x100000001b3U;
   return hash;
-}
-
-bool random_bytes(std::span<std::byte> into) noexcept {
-  return repeated([&] { return ::getrandom(into.data(), into.size(), 0); }) == static_cast<int>(into.size());
 }
 
 }  // namespace multiprocessing::os

@@ -53,7 +53,5 @@ int open_of_process(pid_t pid, int fd, const FileIdentity& identity) noexcept;
 int open_of_any_process(const FileIdentity& identity, int likely_fd) noexcept;
 
 FileIdentity identity_of_path(const char* path) noexcept;  // follows links; zeros: not there
-std::uint64_t boot_identity() noexcept;                    // another one after each start of the machine
-bool random_bytes(std::span<std::byte> into) noexcept;
-
+std::uint64_t boot_identity() noexcept;                    
 }  // namespace multiprocessing::os

@@ -33,7 +33,9 @@ constexpr std::size_t longest_name = 200;
 
 std::string random_name(const char* prefix) {
   std::byte random[8];
-  if (!os::random_bytes(random)) base::throw_os_error("make a random name for", "shared memory", EIO);
+  if (const int error = os::random_bytes(random); error < 0) {
+    base::throw_os_error("make a random name for", "shared memory", -error);
+  }
   std::string name = prefix;
   for (const std::byte byte : random) {
     constexpr char digits[] = "0123456789abcdef";
@@ -100,7 +102,7 @@ base::Fd make_locked_file(const Directory& directory, const std::string& name) {
 
 EntryRecord new_record(const Creation& creation) {
   EntryRecord record;
-  if (!os::random_bytes(std::as_writable_bytes(std::span(&record.id, 1)))) {
+  if (os::random_bytes(std::as_writable_bytes(std::span(&record.id, 1))) < 0) {
     base::throw_os_error("make an id for shared memory", creation.name, EIO);
   }
   record.boot = os::boot_identity();

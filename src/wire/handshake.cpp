@@ -11,7 +11,7 @@
 
 #include "base/error.hpp"
 #include "multiprocessing/errors.hpp"
-#include "os/sockets.hpp"
+#include "os/os.hpp"
 #include "wire/bytes.hpp"
 
 namespace multiprocessing::wire {
