@@ -184,6 +184,11 @@ void Call::carry_out_again() {
 Server::Server(memory::Ref root) : root_(std::move(root)) {}
 Server::~Server() = default;
 
+void Server::run_soon(std::function<void()> job, bool takes_long) {
+  if (!takes_long && quick_runner_ && quick_runner_(job)) return;
+  workers.run(std::move(job));
+}
+
 ServedPtr Server::find(std::uint64_t object) const {
   const auto found = objects_.find(object);
   return found != objects_.end() ? found->second : nullptr;

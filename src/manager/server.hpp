@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -204,6 +205,10 @@ class Server {
   Workers workers;
 
   // --- gate held
+  // Runs the job soon, by this thread or another; one that has taken long before, by another.
+  void run_soon(std::function<void()> job, bool takes_long);
+  // Who takes short jobs: true, it has.
+  void set_quick_runner(std::function<bool(std::function<void()>&)> runner) { quick_runner_ = std::move(runner); }
   void carry_out(Call& call);
   [[nodiscard]] Value keep(const ValueView& view, const Call& call);
   [[nodiscard]] ServedPtr find(std::uint64_t object) const;
@@ -239,6 +244,7 @@ class Server {
   [[nodiscard]] bool found_by_name(Call& call, const std::string& name);
 
   memory::Ref root_;
+  std::function<bool(std::function<void()>&)> quick_runner_;
   std::unordered_map<std::uint64_t, ServedPtr> objects_;
   std::unordered_map<std::string, ServedPtr> names_;
   std::multimap<std::chrono::steady_clock::time_point, Call*> deadlines_;

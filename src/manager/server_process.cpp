@@ -1,5 +1,6 @@
 #include "manager/server_process.hpp"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,12 +9,10 @@
 #include <memory>
 #include <new>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "base/own_threads.hpp"
 #include "manager/local_client.hpp"
 #include "manager/local_port.hpp"
 #include "manager/loop.hpp"
@@ -21,7 +20,6 @@
 #include "multiprocessing/errors.hpp"
 #include "os/faults.hpp"
 #include "os/os.hpp"
-#include "os/signals_blocked.hpp"
 #include "process/bootstrap.hpp"
 #include "process/helper.hpp"
 #include "process/identity.hpp"
@@ -54,24 +52,22 @@ class Running {
     if (owner == 0) throw Error("manager: there is no room for another descriptor");
     loop_.when_idle([this] { local_.look_around(); });
     if (!plan_.network.address.empty()) network_.emplace(server_, loop_, plan_.network, root_.manager);
-    std::thread local([this, own = base::OwnThread()] { serve_family(); });
+    local_.start();
     if (network_) network_->open();
     say(root_, State::serving, network_ ? network_->address() : "");
     MULTIPROCESSING_STEP("manager.server.serving");
     loop_.run();
     root_.bell.notify();
-    local.join();
     network_.reset();
     {
       const std::lock_guard gate(server_.gate);
       local_.end();
       server_.drop_objects();
     }
-    server_.workers.finish();  // destructors of the program's objects
+    server_.workers.finish();  // the leader, and destructors of the program's objects
   }
 
  private:
-  void serve_family() { local_.run(); }
   void end() {
     const std::lock_guard gate(server_.gate);
     server_.begin_to_end();
