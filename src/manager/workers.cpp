@@ -31,10 +31,11 @@ void Workers::work(const std::shared_ptr<Shared>& shared) {
     const bool some = shared->changed.wait_for(lock, std::chrono::seconds(10), [&] { return !shared->jobs.empty(); });
     --shared->idle;
     if (!some) break;
-    const std::function<void()> job = std::move(shared->jobs.front());
+    std::function<void()> job = std::move(shared->jobs.front());
     shared->jobs.pop_front();
     lock.unlock();
     job();
+    job = nullptr;  // what goes with it may ask for another one
     lock.lock();
   }
   --shared->threads;
