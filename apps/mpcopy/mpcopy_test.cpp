@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -255,14 +257,34 @@ class MpcopyUnderFire : public Mpcopy {
     }
     return workers;
   }
-  // Returns when a file is being written, with all workers stopped (by SIGSTOP): what happens next happens in mid-copy.
-  std::vector<pid_t> stop_workers_in_mid_copy(Program& program) const {
+  // A program that is in the middle of a file, with all workers stopped (by SIGSTOP): what happens next happens in
+  // mid-copy.  One that was done before it could be stopped does not count.
+  struct Stopped {
+    std::unique_ptr<Program> program;
     std::vector<pid_t> workers;
-    while (program.is_running() && (workers.size() < kWorkers || temporary_files().empty())) {
-      workers = workers_of(program);
+  };
+  [[nodiscard]] Stopped stopped_in_mid_copy() const {
+    for (;;) {
+      fs::remove_all(here_ / "t");
+      Stopped one{std::make_unique<Program>(command({"-j2", here_ / "s", here_ / "t"})), {}};
+      while (one.program->is_running() && (one.workers.size() < kWorkers || temporary_files().empty())) {
+        one.workers = workers_of(*one.program);
+      }
+      for (const pid_t worker : one.workers) stop(worker);
+      if (one.workers.size() == kWorkers && one.program->is_running() && !temporary_files().empty()) return one;
+      for (const pid_t worker : one.workers) ::kill(worker, SIGCONT);
+      one.program->wait();
     }
-    for (const pid_t worker : workers) ::kill(worker, SIGSTOP);
-    return workers;
+  }
+  // Returns when it has stopped, or is no more.
+  static void stop(pid_t process) {
+    ::kill(process, SIGSTOP);
+    std::string status;
+    do {
+      std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+      if (!std::getline(file, status)) return;
+      status.erase(0, status.rfind(')') + 2);
+    } while (status[0] != 'T' && status[0] != 'Z');
   }
   void expect_equal_trees_and_no_leftovers() {
     EXPECT_EQ(tree_at(here_ / "t"), tree_at(here_ / "s"));
@@ -271,31 +293,25 @@ class MpcopyUnderFire : public Mpcopy {
 };
 
 TEST_F(MpcopyUnderFire, Faults32_LosesNothingWhenTwoWorkersAreKilled) {
-  Program program(command({"-j2", here_ / "s", here_ / "t"}));
-  const auto workers = stop_workers_in_mid_copy(program);
-  ASSERT_EQ(workers.size(), kWorkers) << program.output();
+  const auto [program, workers] = stopped_in_mid_copy();
   for (const pid_t worker : workers) EXPECT_EQ(::kill(worker, SIGKILL), 0);
-  EXPECT_EQ(program.wait(), 0) << program.output();
+  EXPECT_EQ(program->wait(), 0) << program->output();
   expect_equal_trees_and_no_leftovers();
 }
 
 TEST_F(MpcopyUnderFire, Faults32_LosesNothingWhenTheSupervisorOfItsPoolIsKilled) {
-  Program program(command({"-j2", here_ / "s", here_ / "t"}));
-  const auto workers = stop_workers_in_mid_copy(program);
-  ASSERT_EQ(workers.size(), kWorkers) << program.output();
-  for (const pid_t supervisor : children_of(program.pid())) EXPECT_EQ(::kill(supervisor, SIGKILL), 0);
+  const auto [program, workers] = stopped_in_mid_copy();
+  for (const pid_t supervisor : children_of(program->pid())) EXPECT_EQ(::kill(supervisor, SIGKILL), 0);
   for (const pid_t worker : workers) ::kill(worker, SIGCONT);
-  EXPECT_EQ(program.wait(), 0) << program.output();
+  EXPECT_EQ(program->wait(), 0) << program->output();
   expect_equal_trees_and_no_leftovers();
 }
 
 TEST_F(MpcopyUnderFire, InterruptedLeavesWholeFilesOnlyAndNobodyBehind) {
-  Program program(command({"-j2", here_ / "s", here_ / "t"}));
-  const auto workers = stop_workers_in_mid_copy(program);
-  ASSERT_EQ(workers.size(), kWorkers) << program.output();
-  ::kill(program.pid(), SIGINT);
-  EXPECT_EQ(program.wait(), -SIGINT) << program.output();
-  EXPECT_NE(program.output().find("mpcopy: interrupted: "), std::string::npos) << program.output();
+  const auto [program, workers] = stopped_in_mid_copy();
+  ::kill(program->pid(), SIGINT);
+  EXPECT_EQ(program->wait(), -SIGINT) << program->output();
+  EXPECT_NE(program->output().find("mpcopy: interrupted: "), std::string::npos) << program->output();
   EXPECT_EQ(temporary_files(), std::vector<std::string>{});
   for (int i = 0; i < kLarge; ++i) {
     const std::string copy = here_ / ("t/large" + std::to_string(i));

@@ -204,6 +204,39 @@ struct Pretended {
   void load(Archive&) {}
 };
 
+// One of a Listener, as it travels.
+struct PretendedSocket {
+  PretendedSocket(detail::SharedFd socket, std::size_t state_bytes) : fd(std::move(socket)), state(state_bytes) {}
+  explicit PretendedSocket(codec::Undecoded) {}
+  detail::SharedFd fd;
+  std::vector<std::byte> state;
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive.carry(fd);
+    archive(channel::Ways::wire, state);
+  }
+  template <class Archive>
+  void load(Archive&) {}
+};
+
+TEST(ForeignPacketTest, WhatIsNoConnectionOverASocketDoesNotBecomeOne) {
+  const NothingLeft nothing_left;
+  const auto decoded = [](const PretendedSocket& pretended) {
+    codec::Encoder out;
+    out.let_descriptors_travel(true);
+    codec::encode(out, pretended);
+    codec::Decoder in(out.bytes(), out.descriptors());
+    return codec::decode<Connection>(in);
+  };
+  constexpr std::size_t empty_state = 24;
+  const auto stream = [] { return detail::SharedFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)); };
+  EXPECT_FALSE(decoded({stream(), empty_state}).closed());
+  EXPECT_THROW(decoded({stream(), empty_state - 1}), Error);
+  EXPECT_THROW(decoded({stream(), empty_state + 100}), Error) << "bytes that are no part of a message";
+  EXPECT_THROW(decoded({detail::SharedFd(os::eventfd(false)), empty_state}), Error);
+  EXPECT_THROW(decoded({detail::SharedFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)), empty_state}), Error);
+}
+
 TEST(ForeignPacketTest, WhatIsNoConnectionDoesNotBecomeOne) {
   const NothingLeft nothing_left;
   const Ends pipe;
@@ -213,6 +246,7 @@ TEST(ForeignPacketTest, WhatIsNoConnectionDoesNotBecomeOne) {
       void carry(const detail::SharedFd& fd) { found.fd = fd; }
       void carry(const memory::Ref& ref) { (found.in ? found.out : found.in) = ref; }
       void operator()(channel::Ways) {}
+      void operator()(const std::vector<std::byte>&) {}
     } archive;
     pipe.left.save(archive);
     return archive.found;

@@ -25,7 +25,7 @@ const std::string key = testing::listener_key;
 class ListenerFaults : public ::testing::TestWithParam<std::string> {
  protected:
   static ListenerOptions options() {
-    return {.address = GetParam(), .authkey = key, .handshake_timeout = 300ms, .max_message = 1000};
+    return {.address = GetParam(), .authkey = key, .handshake_timeout = 1500ms, .max_message = 1000};
   }
   // One refusal is in the log, and it says this.
   void expect_refused_once(Logged& log, const std::string& reason) {

@@ -154,12 +154,18 @@ TEST_P(ListenerAt, AProcessServesTheClientThatItIsGiven) {
 
 TEST_P(ListenerAt, NoMoreConnectionsThanAllowedAreOpenAndTheNextOneWaits) {
   const Listener small({.address = GetParam(), .authkey = key, .max_connections = 1});
-  std::optional<SocketEnds> first(std::in_place, small, key);
-  std::thread second([&] { static_cast<void>(Client(small.address(), key)); });
-  EXPECT_FALSE(small.accept(50ms));
-  first->server.close();
-  static_cast<void>(small.accept());
-  second.join();
+  std::optional<Connection> open(SocketEnds(small, key).server);
+  std::vector<std::thread> others;
+  for (int i = 0; i < 3; ++i) {
+    others.emplace_back([&] { EXPECT_EQ(Client(small.address(), key, {.timeout = 1h}).recv<int>(), 1); });
+  }
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(small.accept(30ms));
+    open->close();
+    open = small.accept();
+    open->send(1);
+  }
+  for (std::thread& other : others) other.join();
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryKind, ListenerAt, ::testing::Values("", "tcp://127.0.0.1:0", "tls://127.0.0.1:0"),

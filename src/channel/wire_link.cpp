@@ -23,6 +23,7 @@ using Lock = std::lock_guard<ForkLock>;
 constexpr std::size_t read_bytes = 32 * 1024;
 constexpr std::size_t write_bytes = std::size_t{1} << 20;
 constexpr std::uint16_t value_kind = 0;
+constexpr std::chrono::hours longest{24 * 365 * 10};            // of an idle timeout: it is added to times
 constexpr std::size_t state_bytes = 3 * sizeof(std::uint64_t);  // before what was read and not taken
 
 bool is_gone(int outcome) { return outcome == -EPIPE || outcome == -ECONNRESET; }
@@ -31,7 +32,10 @@ bool is_later(int outcome) { return outcome == -EAGAIN || outcome == -EINTR; }
 }  // namespace
 
 WireLink::WireLink(detail::SharedFd fd, std::unique_ptr<wire::Wire> wire, Options options)
-    : Link(std::move(fd)), wire_(std::move(wire)), options_(std::move(options)) {}
+    : Link(std::move(fd)), wire_(std::move(wire)), options_(std::move(options)) {
+  options_.idle_timeout =
+      std::clamp<std::chrono::milliseconds>(options_.idle_timeout, std::chrono::milliseconds(0), longest);
+}
 
 void WireLink::let_go_of_more() noexcept { options_.place.reset(); }
 

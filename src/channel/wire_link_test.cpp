@@ -308,6 +308,16 @@ TEST(SocketMessage, Faults29_CutAtAnyByteIsTheEndOfTheFile) {
   }
 }
 
+TEST(SocketMessage, ComesWithAnyTimeout) {
+  const Watchdog dog(120s);
+  const Listener listener(
+      {.handshake_timeout = std::chrono::milliseconds::max(), .idle_timeout = std::chrono::milliseconds::max()});
+  const SocketEnds ends(listener, "", {.timeout = std::chrono::milliseconds::max()});
+  std::thread sender([&] { ends.client.send(1); });
+  EXPECT_EQ(ends.server.recv<int>(), 1);
+  sender.join();
+}
+
 TEST(SocketMessage, DoesNotComeWithinTheIdleTimeout) {
   const Watchdog dog(120s);
   const Listener listener({.idle_timeout = 30ms});

@@ -172,8 +172,10 @@ Answer::Answer(std::shared_ptr<Client> client, std::span<const std::byte> reques
 }
 
 Answer::~Answer() {
+  constexpr std::size_t most_kept = std::size_t{1} << 20;
   buffer_->block = memory::Ref();
   buffer_->bytes = {};
+  if (buffer_->own.capacity() > most_kept) buffer_->own = {};
 }
 
 Answer::Reading::Reading(Answer& answer)

@@ -146,13 +146,38 @@ class LocalCall final : public Call {
 
 // --- the port ---------------------------------------------------------------------------------------------------------
 
+namespace {
+// Of this thread, if it is a leader.
+thread_local std::uint64_t leading = 0;          // as which one
+thread_local std::function<void()> quick_job;    // to be run when it has let go of the gate
+}  // namespace
+
 LocalPort::LocalPort(Server& server, Loop& loop, memory::Ref root)
     : server_(server), loop_(loop), root_ref_(std::move(root)) {}
 LocalPort::~LocalPort() = default;
 
-void LocalPort::run() {
+void LocalPort::start() {
+  {
+    const std::lock_guard gate(server_.gate);
+    server_.set_quick_runner([this](std::function<void()>& job) {
+      if (leading == 0 || leading != leader_ || quick_job) return false;
+      quick_job = std::move(job);
+      return true;
+    });
+  }
+  loop_.on_tick([this] { return watch_leader(); });
+  take_over();
+}
+
+void LocalPort::take_over() {
+  const std::uint64_t number = leader_.fetch_add(1) + 1;
+  server_.workers.run([this, number] { lead(number); });
+}
+
+void LocalPort::lead(std::uint64_t number) {
+  leading = number;
   sync::Naps naps;
-  while (!server_.ending()) {
+  while (leader_ == number && !server_.ending()) {
     const auto something = [this] {
       return root().ready_words.load(std::memory_order_relaxed) != 0 || root().wish.load(std::memory_order_relaxed) != 0 ||
              server_.ending();
@@ -160,15 +185,40 @@ void LocalPort::run() {
     if (root().bell.wait_until(something, Deadline::after(naps.next()))) {
       naps = {};
       serve_all();
-      if (root().wish.load(std::memory_order_acquire) == 0) continue;
-      const std::lock_guard gate(server_.gate);
-      server_.begin_to_end();
+      if (root().wish.load(std::memory_order_acquire) != 0) {
+        const std::lock_guard gate(server_.gate);
+        server_.begin_to_end();
+      }
     } else {
       // A client may have died, or been stopped, between its call and the bell.
       const std::lock_guard gate(server_.gate);
       for (std::size_t place = 0; place < most_channels; ++place) serve(place);
     }
+    run_quick_jobs();
   }
+  leading = 0;
+}
+
+void LocalPort::run_quick_jobs() {
+  while (quick_job) run_quick_job();
+}
+
+void LocalPort::run_quick_job() {
+  const std::function<void()> job = std::exchange(quick_job, nullptr);
+  ++jobs_;
+  running_ = leading;
+  loop_.tick();
+  job();
+  std::uint64_t mine = leading;
+  running_.compare_exchange_strong(mine, 0);
+}
+
+bool LocalPort::watch_leader() {
+  const std::uint64_t jobs = jobs_;
+  const bool same = std::exchange(jobs_seen_, jobs) == jobs;
+  std::uint64_t leader = leader_;
+  if (same && running_.compare_exchange_strong(leader, 0)) take_over();
+  return !same || running_ != 0;
 }
 
 void LocalPort::serve_all() {

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "os/os.hpp"
+#include "sync/spin.hpp"
 
 namespace multiprocessing::managers {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds busy_sweep{100};  // while something was done since the last
 constexpr std::chrono::milliseconds idle_sweep{500};
+constexpr std::chrono::milliseconds tick_time{1};
 constexpr std::uint64_t alarm_key = 0;
 
 }  // namespace
@@ -28,6 +30,17 @@ Loop::Loop(Server& server) : server_(server), epoll_(os::epoll_create()), alarm_
 Loop::~Loop() { server_.set_alarm(nullptr, nullptr); }
 
 void Loop::wake() noexcept { os::set_event(alarm_.get(), true); }
+
+void Loop::tick() noexcept {
+  if (!ticking_ && !ticking_.exchange(true)) wake();
+}
+
+// Who begins something says so before it looks whether there are ticks: so one of the two sees the other.
+void Loop::run_tick() {
+  if (tick_()) return;
+  ticking_ = false;
+  if (tick_()) ticking_ = true;
+}
 
 std::uint64_t Loop::add(int fd, Handler handler) {
   const std::lock_guard lock(mutex_);
@@ -52,9 +65,22 @@ void Loop::remove(std::uint64_t key) noexcept {
   watched_.erase(found);
 }
 
+// Looks a while before it sleeps: a client that waits for its answer asks again at once.
+int Loop::wait(std::span<os::Readiness> ready, Deadline until) const noexcept {
+  constexpr int system_call = 16;  // times the cost of a look at memory
+  for (sync::Spin spin(system_call); spin.again();) {
+    const int count = os::epoll_wait(epoll_.get(), ready, Deadline::passed());
+    if (count == 0) continue;
+    spin.paid_off();
+    return count;
+  }
+  return os::epoll_wait(epoll_.get(), ready, until);
+}
+
 void Loop::run() {
   std::array<os::Readiness, 64> ready;
   auto next_sweep = Clock::now() + busy_sweep;
+  auto next_tick = Clock::time_point::max();
   for (;;) {
     Deadline until = Deadline::at(next_sweep);
     {
@@ -65,7 +91,17 @@ void Loop::run() {
         until = Deadline::at(*deadline);
       }
     }
-    const int count = os::epoll_wait(epoll_.get(), ready, until);
+    if (!ticking_) {
+      next_tick = Clock::time_point::max();
+    } else if (next_tick == Clock::time_point::max()) {
+      next_tick = Clock::now() + tick_time;
+    }
+    if (next_tick < until.when()) until = Deadline::at(next_tick);
+    const int count = wait(ready, until);
+    if (next_tick <= Clock::now()) {
+      run_tick();
+      next_tick = Clock::now() + tick_time;
+    }
     for (int i = 0; i < count; ++i) {
       const os::Readiness& one = ready[static_cast<std::size_t>(i)];
       if (one.key == alarm_key) {

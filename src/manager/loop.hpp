@@ -11,6 +11,7 @@
 
 #include "base/fd.hpp"
 #include "manager/server.hpp"
+#include "os/os.hpp"
 
 namespace multiprocessing::managers {
 
@@ -24,6 +25,8 @@ class Loop {
   // Until the server is to end.
   void run();
   void wake() noexcept;  // any thread
+  // From now on on_tick() is called every millisecond, until it gives false.  Any thread.
+  void tick() noexcept;
 
   // --- by handlers, which run in the loop's thread without the gate; and by others with the gate held
   using Handler = std::function<void(bool readable, bool writable)>;
@@ -33,12 +36,16 @@ class Loop {
   void remove(std::uint64_t key) noexcept;
   // Every time the loop looks for what has ended without telling: now and then.
   void when_idle(std::function<void()> handler) { idle_ = std::move(handler); }
+  void on_tick(std::function<bool()> handler) { tick_ = std::move(handler); }
 
  private:
   struct Watched {
     int fd = -1;
     std::shared_ptr<Handler> handler;
   };
+  void run_tick();
+  [[nodiscard]] int wait(std::span<os::Readiness> ready, Deadline until) const noexcept;
+
   Server& server_;
   base::Fd epoll_;
   base::Fd alarm_;
@@ -46,6 +53,8 @@ class Loop {
   std::unordered_map<std::uint64_t, Watched> watched_;
   std::uint64_t last_key_ = 0;
   std::function<void()> idle_;
+  std::function<bool()> tick_;
+  std::atomic<bool> ticking_{false};
 };
 
 }  // namespace multiprocessing::managers

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -40,7 +41,10 @@ TEST_P(ClientCrashTest, Faults30_AnItemIsTakenByTheDeadOrGoesToTheNext) {
   queue.put(2);
   ASSERT_TRUE(dies_at(GetParam(), 1, [&] { return [&] { static_cast<void>(queue.get()); }; }));
   const bool taken = std::string(GetParam()) == "manager.client.taken";
-  EXPECT_EQ(queue.get(), taken ? 2 : 1);
+  // The server may hear of the death after the next get(): what was on its way comes back then.
+  std::set<int> left{queue.get()};
+  if (!taken) left.insert(queue.get());
+  EXPECT_EQ(left, taken ? std::set<int>{2} : (std::set<int>{1, 2}));
 }
 TEST_P(ClientCrashTest, Faults30_ALockIsReleased) {
   const mp::Manager manager;

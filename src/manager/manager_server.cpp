@@ -13,7 +13,7 @@
 #include "manager/served.hpp"
 #include "manager/server.hpp"
 #include "multiprocessing/errors.hpp"
-#include "os/sockets.hpp"
+#include "os/os.hpp"
 
 namespace multiprocessing::managers {
 namespace {

@@ -5,6 +5,7 @@
 #include "manager/own.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <stdexcept>
 #include <utility>
@@ -184,13 +185,15 @@ class ServedOwn final : public Served {
     while (!calls_.empty() && !calls_.front()->is_open()) calls_.pop_front();
     running_ = !calls_.empty();
     if (!running_) return;
-    server.workers.run([self = std::static_pointer_cast<ServedOwn>(shared_from_this()),
-                        call = std::move(calls_.front())] { self->run(*call); });
+    server.run_soon([self = std::static_pointer_cast<ServedOwn>(shared_from_this()),
+                     call = std::move(calls_.front())] { self->run(*call); },
+                    takes_long_);
     calls_.pop_front();
   }
 
   void run(Call& call) {
     Server& server = call.server();
+    const auto begin = std::chrono::steady_clock::now();
     try {
       ValueReader in = call.values();
       const Code code(call, in);
@@ -207,6 +210,7 @@ class ServedOwn final : public Served {
       fail_thrown(server, call);
     }
     const std::lock_guard lock(server.gate);
+    takes_long_ = std::chrono::steady_clock::now() - begin > long_time;
     run_next(server);
   }
 
@@ -218,10 +222,12 @@ class ServedOwn final : public Served {
     return target;
   }
 
+  static constexpr std::chrono::microseconds long_time{200};
   Made object_;
   Workers* workers_ = nullptr;
   std::deque<std::shared_ptr<Call>> calls_;
   bool running_ = false;
+  bool takes_long_ = false;  // its last call did
 };
 
 void make_by_thread(Call& call) {

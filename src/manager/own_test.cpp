@@ -118,6 +118,24 @@ TEST_F(FamilyOwnTest, AMethodThatBlocksHoldsUpNobodyElse) {
   event.set();
   waiter.join();
 }
+struct SaysGoodbye {
+  explicit SaysGoodbye(mp::Queue<int> to) : queue(std::move(to)) {}
+  SaysGoodbye(const SaysGoodbye&) = delete;
+  SaysGoodbye& operator=(const SaysGoodbye&) = delete;
+  ~SaysGoodbye() { queue.put(1); }
+  mp::Queue<int> queue;
+};
+
+TEST_F(FamilyOwnTest, ObjectsAreDestroyedWithTheirLastProxyAndWithTheManager) {
+  const mp::Queue<int> goodbyes;
+  { static_cast<void>(manager_.create<SaysGoodbye>(goodbyes)); }
+  static_cast<void>(manager_.value<int>(0));  // the answer before named it
+  EXPECT_EQ(goodbyes.get(), 1);
+  mp::Manager manager;
+  const auto kept = manager.create<SaysGoodbye>(goodbyes);
+  manager.shutdown();
+  EXPECT_EQ(goodbyes.get_nowait(), 1);
+}
 TEST_F(FamilyOwnTest, ARemoteManagerWantsMethodsRegistered) {
   const mp::Manager manager({.address = "tcp://127.0.0.1:0", .authkey = key});
   const auto remote = mp::connect_manager(manager.address(), key);

@@ -17,6 +17,10 @@ namespace multiprocessing::managers {
 
 using Clock = std::chrono::steady_clock;
 
+namespace {
+constexpr std::size_t most_kept = 64 * 1024;  // of a request's memory, for the next
+}  // namespace
+
 // --- Line -------------------------------------------------------------------------------------------------------------
 
 Line::~Line() {
@@ -76,20 +80,24 @@ void Call::answer(Status status, std::int64_t number, std::span<const Value* con
   header.confirm = unconfirmed_ ? 1 : 0;
   try {
     send(header, values);
-  } catch (const std::exception& e) {  // there is no memory for it, or its client takes nothing like it
-    undo();
-    answer_instead(e.what());
+  } catch (const NotSendable& e) {  // its client takes nothing like it
+    answer_instead(Status::not_sendable, e.what());
+  } catch (const std::exception& e) {  // there is no memory for it
+    answer_instead(Status::error, e.what());
   }
-  if (!unconfirmed_) object_.reset();
+  if (unconfirmed_) return;  // what is in the request may be needed to take it back
+  object_.reset();
+  if (request_.capacity() > most_kept) request_ = {};
 }
 
 // Whoever answers may be serving somebody else at the time, or nobody: nothing comes back to him.
-void Call::answer_instead(std::string_view text) noexcept {
+void Call::answer_instead(Status status, std::string_view text) noexcept {
   try {
+    undo();
     Value what;
     what.bytes = text;
     const Value* const one = &what;
-    send({0, Status::not_sendable, 1, 0, 0}, {&one, 1});
+    send({0, status, 1, 0, 0}, {&one, 1});
   } catch (const std::exception& e) {
     base::log(LogLevel::warning, "manager: a client cannot be answered: ", e.what());
     cannot_answer();
@@ -186,6 +194,11 @@ void Call::carry_out_again() {
 
 Server::Server(memory::Ref root) : root_(std::move(root)) {}
 Server::~Server() = default;
+
+void Server::run_soon(std::function<void()> job, bool takes_long) {
+  if (!takes_long && quick_runner_ && quick_runner_(job)) return;
+  workers.run(std::move(job));
+}
 
 ServedPtr Server::find(std::uint64_t object) const {
   const auto found = objects_.find(object);

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -153,7 +154,7 @@ class Call : public std::enable_shared_from_this<Call> {
   friend class Line;
   void answer(Status status, std::int64_t number, std::span<const Value* const> values);
   void undo();
-  void answer_instead(std::string_view text) noexcept;
+  void answer_instead(Status status, std::string_view text) noexcept;
   void carry_out_again();
 
   Server& server_;
@@ -179,7 +180,8 @@ class Served : public std::enable_shared_from_this<Served> {
   Served& operator=(const Served&) = delete;
   virtual ~Served() = default;
 
-  // Throws for values that are not as they should be; the call then fails with that.
+  // Throws for values that are not as they should be; the call then fails with that.  What `in` gives is borrowed, until
+  // the call is answered.
   virtual void handle(Call& call, ValueReader& in) = 0;
   virtual void timed_out(Call& call) { call.time_out(); }
   virtual void left(Session& /*session*/) {}     // it has ended
@@ -209,6 +211,10 @@ class Server {
   Workers workers;
 
   // --- gate held
+  // Runs the job soon, by this thread or another; one that has taken long before, by another.
+  void run_soon(std::function<void()> job, bool takes_long);
+  // Who takes short jobs: true, it has.
+  void set_quick_runner(std::function<bool(std::function<void()>&)> runner) { quick_runner_ = std::move(runner); }
   void carry_out(Call& call);
   [[nodiscard]] Value keep(const ValueView& view, const Call& call);
   [[nodiscard]] ServedPtr find(std::uint64_t object) const;
@@ -244,6 +250,7 @@ class Server {
   [[nodiscard]] bool found_by_name(Call& call, const std::string& name);
 
   memory::Ref root_;
+  std::function<bool(std::function<void()>&)> quick_runner_;
   std::unordered_map<std::uint64_t, ServedPtr> objects_;
   std::unordered_map<std::string, ServedPtr> names_;
   std::multimap<std::chrono::steady_clock::time_point, Call*> deadlines_;

@@ -1,5 +1,6 @@
 #include "manager/server_process.hpp"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,12 +10,10 @@
 #include <memory>
 #include <new>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "base/own_threads.hpp"
 #include "manager/local_client.hpp"
 #include "manager/local_port.hpp"
 #include "manager/loop.hpp"
@@ -23,8 +22,6 @@
 #include "os/faults.hpp"
 #include "os/os.hpp"
 #include "os/programs.hpp"
-#include "os/sockets.hpp"
-#include "os/signals_blocked.hpp"
 #include "process/bootstrap.hpp"
 #include "process/helper.hpp"
 #include "process/identity.hpp"
@@ -59,26 +56,24 @@ class Running {
     if (owner == 0) throw Error("manager: there is no room for another descriptor");
     loop_.when_idle([this] { local_.look_around(); });
     if (!plan_.network.address.empty()) network_.emplace(server_, loop_, plan_.network, root_.manager);
-    std::thread local([this, own = base::OwnThread()] { serve_family(); });
+    local_.start();
     if (network_) network_->open();
     say(root_, State::serving, network_ ? network_->address() : "");
     MULTIPROCESSING_STEP("manager.server.serving");
     loop_.run();
     root_.bell.notify();
-    local.join();
     network_.reset();
     {
       const std::lock_guard gate(server_.gate);
       local_.end();
       server_.drop_objects();
     }
-    // Destructors of the program's objects run there.  A method that does not end is ended with the process, by its owner
-    // (shutdown()) or, when that has gone, after this.
+    // The leader, and destructors of the program's objects.  A method that does not end is ended with the process, by its
+    // owner (shutdown()) or, when that has gone, after this.
     static_cast<void>(server_.workers.finish(patience_with_methods));
   }
 
  private:
-  void serve_family() { local_.run(); }
   void end() {
     const std::lock_guard gate(server_.gate);
     server_.begin_to_end();
@@ -131,7 +126,8 @@ ServerProcess::ServerProcess(ManagerOptions options) : owner_(::getpid()) {
                               static_cast<std::size_t>(std::max(options.max_connections, 1)), std::move(options.tls)},
                   .initializer = std::move(options.initializer)};
   const std::string path = process_::next_path();
-  const process_::Child record(options.name.empty() ? "Manager-" + path : options.name, path, false);
+  name_ = options.name.empty() ? "Manager-" + path : options.name;
+  const process_::Child record(name_, path, false);
   process_::flush_standard_streams();
   const StartMethod method = options.start_method.value_or(get_start_method());
   if (method == StartMethod::fork) {
@@ -147,7 +143,7 @@ ServerProcess::ServerProcess(ManagerOptions options) : owner_(::getpid()) {
   } else {
     forked_ = start_server_anew(method, std::move(plan), record);
   }
-  process_::report_start(record.name(), forked_.pid);
+  process_::report_start(name_, forked_.pid);
   await_start();
 }
 
@@ -182,6 +178,7 @@ void ServerProcess::shutdown(std::chrono::nanoseconds grace) {
   os::Ending ending;
   os::reap(forked_.pidfd.get(), ending);
   memory::reap_member(forked_.member);
+  process_::report_end(name_, forked_.pid, ending.known ? std::optional(ending.status) : std::nullopt);
 }
 
 ServerProcess::~ServerProcess() { shutdown(std::chrono::seconds(5)); }

@@ -50,6 +50,7 @@ class ServerProcess {
 
   memory::Ref root_;
   memory::Forked forked_;
+  std::string name_;
   std::string address_;
   const pid_t owner_;
   bool ended_ = false;

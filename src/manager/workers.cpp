@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "base/own_threads.hpp"
@@ -47,11 +48,6 @@ bool Workers::finish(std::chrono::nanoseconds patience) {
   return shared_->done.wait_for(lock, patience, [&] { return shared_->jobs.empty() && shared_->busy == 0; });
 }
 
-namespace {
-// What the job held is gone before the job counts as done.
-void run_and_drop(std::function<void()> job) { job(); }
-}  // namespace
-
 void Workers::work(const std::shared_ptr<Shared>& shared) {
   std::unique_lock lock(shared->mutex);
   for (;;) {
@@ -63,7 +59,8 @@ void Workers::work(const std::shared_ptr<Shared>& shared) {
     shared->jobs.pop_front();
     ++shared->busy;
     lock.unlock();
-    run_and_drop(std::move(job));
+    job();
+    job = nullptr;  // what goes with it may ask for another one
     lock.lock();
     if (--shared->busy == 0 && shared->jobs.empty()) shared->done.notify_all();
   }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -359,6 +360,15 @@ int send_message(int fd, const void* data, std::size_t bytes) noexcept {
 int receive_message(int fd, void* data, std::size_t bytes) noexcept {
   if (const int error = injected(Call::receive)) return -error;
   return result(::recv(fd, data, bytes, 0));
+}
+
+int random_bytes(std::span<std::byte> into) noexcept {
+  while (!into.empty()) {
+    const ssize_t got = ::getrandom(into.data(), into.size(), 0);
+    if (got < 0 && errno != EINTR) return -errno;
+    if (got > 0) into = into.subspan(static_cast<std::size_t>(got));
+  }
+  return 0;
 }
 
 }  // namespace multiprocessing::os

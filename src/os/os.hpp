@@ -131,4 +131,6 @@ struct FileIdentity {
 FileIdentity identity_of(int fd) noexcept;  // zeros: not open
 int file_size(int fd, std::uint64_t& bytes) noexcept;
 
+int random_bytes(std::span<std::byte> into) noexcept;  // repeats after EINTR
+
 }  // namespace multiprocessing::os

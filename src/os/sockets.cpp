@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,15 +104,6 @@ int tune_network_socket(int fd) noexcept {
   if (outcome >= 0) outcome = set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, probes);
   if (outcome >= 0) outcome = set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, unacknowledged_milliseconds);
   return outcome;
-}
-
-int random_bytes(std::span<std::byte> into) noexcept {
-  while (!into.empty()) {
-    const ssize_t got = ::getrandom(into.data(), into.size(), 0);
-    if (got < 0 && errno != EINTR) return -errno;
-    if (got > 0) into = into.subspan(static_cast<std::size_t>(got));
-  }
-  return 0;
 }
 
 int lock_folder(const char* path) noexcept {

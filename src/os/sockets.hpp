@@ -35,7 +35,6 @@ int shut_down(int fd) noexcept;               // both ways, for every copy
 int peer_user(int fd, uid_t& user) noexcept;  // of a local socket, when it was connected
 // Small messages go at once, and a peer that has silently gone is an error within about a minute.
 int tune_network_socket(int fd) noexcept;
-int random_bytes(std::span<std::byte> into) noexcept;  // repeats after EINTR
 
 // A lock on a folder, for those who replace what is in it; gone with the descriptor.  -EWOULDBLOCK: somebody has it.
 int lock_folder(const char* path) noexcept;

@@ -19,8 +19,8 @@
 
 #include "base/error.hpp"
 #include "os/faults.hpp"
+#include "os/os.hpp"
 #include "os/programs.hpp"
-#include "os/sockets.hpp"
 #include "shared_memory/block.hpp"
 #include "shared_memory/entry.hpp"
 #include "shared_memory/kept.hpp"

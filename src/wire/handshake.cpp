@@ -11,7 +11,7 @@
 
 #include "base/error.hpp"
 #include "multiprocessing/errors.hpp"
-#include "os/sockets.hpp"
+#include "os/os.hpp"
 #include "wire/bytes.hpp"
 
 namespace multiprocessing::wire {
@@ -181,11 +181,14 @@ Digest Handshake::proof_of(Role role) const {
   const auto& listener = role_ == Role::listener ? own_hello_ : peer_hello_;
   const auto& client = role_ == Role::listener ? peer_hello_ : own_hello_;
   const std::string_view label = label_of(role);
-  std::vector<std::byte> data(label.size() + 1);  // a zero ends the label
-  std::memcpy(data.data(), label.data(), label.size());
-  data.insert(data.end(), listener.begin(), listener.end());
-  data.insert(data.end(), client.begin(), client.end());
-  data.insert(data.end(), binding_.begin(), binding_.end());
+  std::vector<std::byte> data;
+  data.reserve(label.size() + 1 + listener.size() + client.size() + binding_.size());
+  const auto add = [&data](std::span<const std::byte> part) { data.insert(data.end(), part.begin(), part.end()); };
+  add(std::as_bytes(std::span(label)));
+  data.push_back(std::byte{0});  // ends the label
+  add(listener);
+  add(client);
+  add(binding_);
   return hmac_sha256(key_, data);
 }
 

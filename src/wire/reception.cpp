@@ -64,6 +64,7 @@ bool shake_hands(int socket, Wire& wire) {
 }
 
 Reception::Reception(const Door& door, ReceptionOptions options) : door_(door), options_(std::move(options)) {
+  options_.handshake_timeout = std::min<std::chrono::milliseconds>(options_.handshake_timeout, 24h);
   strangers_.reserve(most_strangers);
 }
 
@@ -74,6 +75,7 @@ std::chrono::milliseconds Reception::patience() const noexcept {
 Deadline Reception::next_look(Deadline deadline) const noexcept {
   Deadline next = deadline;
   for (const Stranger& one : strangers_) {
+    if (one.has_passed()) continue;
     if (const Deadline end = Deadline::at(one.since + patience()); end.when() < next.when()) next = end;
   }
   if (!door_shut_until_.is_over() && door_shut_until_.when() < next.when()) next = door_shut_until_;
@@ -81,23 +83,27 @@ Deadline Reception::next_look(Deadline deadline) const noexcept {
 }
 
 std::optional<Guest> Reception::step(Deadline deadline, bool open) {
-  open = open && strangers_.size() < most_strangers && door_shut_until_.is_over();
+  if (open) {
+    if (auto guest = first_guest()) return guest;  // who has waited for a place
+  }
+  const bool door = open && strangers_.size() < most_strangers && door_shut_until_.is_over();
   std::vector<pollfd> look;
   look.reserve(strangers_.size() + 1);
   for (const Stranger& one : strangers_) {
-    look.push_back({one.socket.get(), static_cast<short>(one.wire->outgoing().empty() ? POLLIN : POLLOUT), 0});
+    look.push_back({one.has_passed() ? -1 : one.socket.get(),
+                    static_cast<short>(one.wire->outgoing().empty() ? POLLIN : POLLOUT), 0});
   }
-  if (open) look.push_back({door_.fd(), POLLIN, 0});
+  if (door) look.push_back({door_.fd(), POLLIN, 0});
   const int ready = os::poll(look, next_look(deadline));
   if (ready < 0 && ready != -EINTR) base::throw_os_error("poll", "a listener", -ready);
   if (ready > 0) {
     for (std::size_t i = 0; i < strangers_.size(); ++i) {
       if (look[i].revents != 0) attend(strangers_[i]);
     }
-    if (open && look.back().revents != 0) take_from_door();
+    if (door && look.back().revents != 0) take_from_door();
   }
   expire();
-  return first_guest();
+  return open ? first_guest() : std::nullopt;
 }
 
 void Reception::take_from_door() {
@@ -173,7 +179,7 @@ void Reception::send_away(Stranger& stranger, const std::string& reason) noexcep
 void Reception::expire() {
   const auto now = Deadline::Clock::now();
   for (Stranger& one : strangers_) {
-    if (one.socket && !(one.wire->established() && one.wire->outgoing().empty()) && now - one.since >= patience()) {
+    if (one.socket && !one.has_passed() && now - one.since >= patience()) {
       send_away(one, "it has not shown in time that it may connect");
     }
   }
@@ -182,7 +188,7 @@ void Reception::expire() {
 
 std::optional<Guest> Reception::first_guest() {
   for (auto one = strangers_.begin(); one != strangers_.end(); ++one) {
-    if (!one->wire->established() || !one->wire->outgoing().empty()) continue;
+    if (!one->has_passed()) continue;
     std::optional<Guest> guest(std::move(static_cast<Guest&>(*one)));
     strangers_.erase(one);
     return guest;

@@ -47,7 +47,8 @@ class Reception {
  public:
   Reception(const Door& door, ReceptionOptions options);
 
-  // Waits until something has happened, or the deadline.  `open`: new ones are let in to be asked.
+  // Waits until something has happened, or the deadline.  `open`: there is a place for a guest; else who has passed stays
+  // here, and nobody is let in to be asked.
   [[nodiscard]] std::optional<Guest> step(detail::Deadline deadline, bool open = true);
   void forget() noexcept { strangers_.clear(); }
   [[nodiscard]] std::size_t strangers() const noexcept { return strangers_.size(); }
@@ -55,6 +56,7 @@ class Reception {
  private:
   struct Stranger : Guest {
     detail::Deadline::Clock::time_point since;
+    [[nodiscard]] bool has_passed() const noexcept { return wire->established() && wire->outgoing().empty(); }
   };
   void take_from_door();
   void let_in(base::Fd socket, const os::SocketAddress& peer);
