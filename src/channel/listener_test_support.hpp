@@ -2,11 +2,13 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -130,31 +132,35 @@ inline void expect_served(const Listener& listener, const std::string& key) {
 // What this process writes to stderr, at level warning, while the object lives.
 class Logged {
  public:
-  Logged() {
+  Logged() : before_(::dup(STDERR_FILENO)), file_(::memfd_create("stderr", MFD_CLOEXEC)) {
     log_to_stderr();
-    ::testing::internal::CaptureStderr();
+    std::fflush(stderr);
+    ::dup2(file_.get(), STDERR_FILENO);
   }
   ~Logged() {
-    if (!taken_) static_cast<void>(text());
+    std::fflush(stderr);
+    ::dup2(before_.get(), STDERR_FILENO);
     base::lowest_log_level = base::log_nothing;
   }
   Logged(const Logged&) = delete;
   Logged& operator=(const Logged&) = delete;
-  std::string text() {
-    taken_ = true;
-    return text_ + ::testing::internal::GetCapturedStderr();
-  }
-  void wait_for(const std::string& part) {
-    while (text_.find(part) == std::string::npos) {
-      os::poll({}, detail::Deadline::after(1ms));
-      text_ += ::testing::internal::GetCapturedStderr();
-      ::testing::internal::CaptureStderr();
+  [[nodiscard]] std::string text() const {
+    std::string text;
+    char buffer[4096];
+    for (off_t at = 0;;) {
+      const ssize_t count = ::pread(file_.get(), buffer, sizeof buffer, at);
+      if (count <= 0) return text;
+      text.append(buffer, static_cast<std::size_t>(count));
+      at += count;
     }
+  }
+  void wait_for(const std::string& part) const {
+    while (text().find(part) == std::string::npos) os::poll({}, detail::Deadline::after(1ms));
   }
 
  private:
-  std::string text_;
-  bool taken_ = false;
+  const base::Fd before_;
+  const base::Fd file_;
 };
 
 inline std::size_t times(const std::string& text, const std::string& part) {

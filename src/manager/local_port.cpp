@@ -309,7 +309,9 @@ void LocalPort::end() noexcept {
   root().state.store(static_cast<std::uint64_t>(State::ended), std::memory_order_release);
   root().changed.notify();
   for (const auto& call : calls_) {
-    if (call != nullptr) call->hang_up();
+    if (call == nullptr) continue;
+    call->drop();  // what it holds is to be destroyed with the rest
+    call->hang_up();
   }
 }
 
