@@ -440,9 +440,12 @@ TEST_F(Parallel, APoolAndAProcessInsideAnItemWork) {
 }
 
 TEST_F(Parallel, ADeathInsideANestedCallIsTheExceptionOfItsItem) {
-  EXPECT_THROW(parallel_map([](int n) { return parallel_map([](int) -> int { ::_exit(4); }, numbers(2)).size() + n; },
-                            numbers(3)),
-               RemoteError);
+  try {
+    parallel_map([](int n) { return parallel_map([](int) -> int { ::_exit(4); }, numbers(2)).size() + n; }, numbers(3));
+    FAIL();
+  } catch (const WorkerDied& death) {
+    EXPECT_EQ(death.exit_code(), 4);
+  }
 }
 
 TEST_F(Parallel, CallsFromSeveralThreadsDoNotDisturbEachOther) {

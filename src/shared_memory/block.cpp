@@ -10,11 +10,13 @@
 #include "shared_memory/block.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <stdexcept>
 #include <utility>
 
 #include "base/error.hpp"
 #include "os/faults.hpp"
+#include "os/os.hpp"
 #include "shared_memory/entry.hpp"
 #include "shared_memory/kept.hpp"
 #include "shared_memory/mapping.hpp"
@@ -22,6 +24,8 @@
 
 namespace multiprocessing::shared_memory {
 namespace {
+
+using detail::Deadline;
 
 std::size_t data_at(const Block::Identity& identity) noexcept {
   return identity.is_persistent ? persistent_data_at : 0;
@@ -74,26 +78,37 @@ bool has_changed(const Directory& directory, const std::string& name, const Foun
   return !found.record || found.record->id != record->id;
 }
 
-// The entry's process has ended, or hides what it has open.  Nothing: look at the name anew.
-base::Fd find_by_search(Directory& directory, const std::string& name, const Found& found) {
+// How long a process that is killed may have no memory any more (then nobody may look at what it has open) and still hold
+// its locks.
+constexpr std::chrono::seconds longest_death{2};
+constexpr std::chrono::milliseconds nap{1};
+
+// The entry's process has ended, or is about to, or hides what it has open.  Nothing: look at the name anew.
+base::Fd find_by_search(Directory& directory, const std::string& name, const Found& found, Deadline patience) {
   {
     const DirectoryLock lock(directory);
     if (has_changed(directory, name, found)) return {};
   }
   const int fd = os::open_of_any_process(found.record->memory(), static_cast<int>(found.record->fd));
   if (fd != -ENOENT) return require_memory(fd, name);
-  const DirectoryLock lock(directory);
-  if (has_changed(directory, name, found)) return {};
+  {
+    const DirectoryLock lock(directory);
+    if (has_changed(directory, name, found)) return {};
+  }
+  if (!patience.is_over()) {
+    os::poll({}, Deadline::after(nap));
+    return {};
+  }
   base::throw_os_error("reach the memory (its program hides it, or has closed its descriptor) of", name, EACCES);
 }
 
-base::Fd memory_of(Directory& directory, const std::string& name, const Found& found) {
+base::Fd memory_of(Directory& directory, const std::string& name, const Found& found, Deadline patience) {
   if (found.record) {
     const EntryRecord& record = *found.record;
     const int fd = os::open_of_process(static_cast<pid_t>(record.pid), static_cast<int>(record.fd), record.memory());
     if (fd >= 0 || fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) return require_memory(fd, name);
   }
-  return find_by_search(directory, name, found);
+  return find_by_search(directory, name, found, patience);
 }
 
 [[noreturn]] void throw_damaged(const std::string& name) {
@@ -116,6 +131,7 @@ bool is_kept_here(std::uint64_t id) {
 // The name may be removed, or given to another block, while we look.
 std::shared_ptr<Block> attach_in(Directory& directory, const std::string& name, const std::uint64_t* wanted,
                                  base::Fd* memory_too) {
+  const Deadline patience = Deadline::after(longest_death);
   for (;;) {
     Found found = find(directory, name);
     if (wanted != nullptr && found.record && found.record->id != *wanted) {
@@ -123,7 +139,7 @@ std::shared_ptr<Block> attach_in(Directory& directory, const std::string& name, 
     }
     MULTIPROCESSING_STEP("name.found");
     const bool is_persistent = found.record && found.record->is_persistent();
-    base::Fd memory = is_persistent ? std::move(found.file) : memory_of(directory, name, found);
+    base::Fd memory = is_persistent ? std::move(found.file) : memory_of(directory, name, found, patience);
     if (!memory) continue;
     Mapping mapping = map(memory.get(), *found.record, name);
     MULTIPROCESSING_STEP("name.mapped");
