@@ -181,6 +181,7 @@ class Connection {
         return value;
       } else {
         codec::Decoder decoder(bytes(), incoming_->descriptors());
+        if (incoming_->is_foreign()) decoder.forbid_handles();
         return codec::decode<T>(decoder);
       }
     }

@@ -57,6 +57,7 @@ void Incoming::done() noexcept {
   handles_.clear();
   descriptors_.clear();
   owned_ = {};
+  is_foreign_ = false;
   bytes_ = {};
   if (mapped_ != nullptr) os::unmap(std::exchange(mapped_, nullptr), mapped_bytes_);
 }

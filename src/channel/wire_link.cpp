@@ -209,6 +209,7 @@ void WireLink::take(Incoming& into) const {
   }
   into.owned_ = std::move(wire_->next()->bytes);
   into.bytes_ = into.owned_;
+  into.is_foreign_ = true;
 }
 
 void WireLink::receive(std::uint64_t type, const std::type_info& wanted, Incoming& into) const {

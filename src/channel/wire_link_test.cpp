@@ -49,6 +49,28 @@ TEST_P(SocketConnection, AMessageOfAnotherTypeStays) {
   EXPECT_EQ(server_.recv<int>(), 42);
 }
 
+// What a handle is in a message, written by somebody who has none.
+struct Forged {
+  std::uint64_t id = 0;
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(id);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    id = archive.adopt().id();
+  }
+};
+
+TEST_P(SocketConnection, AHandleInAMessageIsNone) {
+  const memory::Ref object = memory::Ref::create(memory::Kind::block, 64);
+  const auto [left, right] = Pipe();
+  left.send(Forged{object.id()});
+  EXPECT_EQ(right.recv<Forged>().id, object.id());
+  client_.send(Forged{object.id()});
+  EXPECT_THROW(server_.recv<Forged>(), Error);
+}
+
 TEST_P(SocketConnection, PollIsTrueWhenAMessageIsThereAndAtTheEnd) {
   EXPECT_FALSE(server_.poll());
   EXPECT_FALSE(server_.poll(1ms));

@@ -43,6 +43,8 @@ class Incoming {
 
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::span<const detail::SharedFd> descriptors() const noexcept { return descriptors_; }
+  // It is of no process of the family: handles in it are none.
+  [[nodiscard]] bool is_foreign() const noexcept { return is_foreign_; }
   // The value is made: its handles and descriptors hold for themselves now.
   void done() noexcept;
 
@@ -56,6 +58,7 @@ class Incoming {
   std::vector<memory::Ref> handles_;
   std::vector<detail::SharedFd> descriptors_;
   std::vector<std::byte> owned_;  // of a WireLink
+  bool is_foreign_ = false;
 };
 
 class Link {
