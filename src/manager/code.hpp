@@ -27,5 +27,7 @@ struct Code {
 };
 
 [[nodiscard]] Value encoded_exception(const std::exception_ptr& exception);
+// From within a handler: the call fails with the exception.  The gate is not held.
+void fail_thrown(Call& call);
 
 }  // namespace multiprocessing::managers

@@ -12,17 +12,12 @@
 #include "memory/family.hpp"
 #include "multiprocessing/errors.hpp"
 #include "os/faults.hpp"
-#include "os/programs.hpp"
 #include "synchronize/this_member.hpp"
 
 #include <unistd.h>
 
 namespace multiprocessing::managers {
 namespace {
-
-std::atomic<std::uint32_t> forks{0};
-[[maybe_unused]] const int registered =
-    os::at_fork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
 
 class LocalClient final : public Client {
  public:
@@ -186,17 +181,9 @@ struct Clients {
   std::mutex mutex;
   std::map<std::uint64_t, std::weak_ptr<Client>> by_root;
 };
-// Never destroyed: handles in static storage outlive it.
-union Forever {
-  constexpr Forever() noexcept : value() {}
-  ~Forever() {}
-  PerProcess<Clients> value;
-};
-constinit Forever clients;
+constinit Forever<PerProcess<Clients>> clients;
 
 }  // namespace
-
-std::uint32_t forks_so_far() noexcept { return forks.load(std::memory_order_relaxed); }
 
 std::shared_ptr<Client> local_client(const memory::Ref& root) {
   Clients& all = clients.value.get();

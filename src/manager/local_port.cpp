@@ -261,7 +261,6 @@ LocalPort::Client& LocalPort::client_of(std::uint64_t member, pid_t pid) {
   if (known != clients_.end()) return known->second;
   Client& client = clients_[member];
   client.session = std::make_shared<Session>();
-  client.session->number = ++last_session_;
   client.pidfd = base::Fd(os::pidfd_open(pid));
   // The pid may be another's by now, if that client has died meanwhile: then the loop finds it gone by its name.
   if (client.pidfd && !memory::is_gone(member)) {

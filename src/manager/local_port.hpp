@@ -61,7 +61,6 @@ class LocalPort {
   const memory::Ref root_ref_;
   std::unordered_map<std::uint64_t, Client> clients_;  // by member
   std::array<std::shared_ptr<LocalCall>, most_channels> calls_;
-  std::uint64_t last_session_ = 0;
 
   std::atomic<std::uint64_t> leader_{0};  // which one serves
   // Code of the program that a leader is running.  The loop compares: the same job at two ticks takes too long.

@@ -74,7 +74,7 @@ class ServedFamilyQueue final : public Served {
         call.wait(getters_);
         return watch();
       }
-      item.bytes.assign(reinterpret_cast<const char*>(out.bytes().data()), out.size());
+      item = value_of(out);
     }
     std::vector<Value> items;
     items.push_back(std::move(item));

@@ -253,11 +253,7 @@ void NetworkPort::close(const std::shared_ptr<NetworkCall>& connection) noexcept
 
 SessionPtr NetworkPort::session_of(const std::string& name) {
   Known& known = sessions_[name];
-  if (known.session == nullptr) {
-    known.session = std::make_shared<Session>();
-    known.session->number = ++last_session_;
-    known.session->remote = true;
-  }
+  if (known.session == nullptr) known.session = std::make_shared<Session>();
   ++known.connections;
   return known.session;
 }

@@ -63,7 +63,6 @@ class NetworkPort {
   std::shared_ptr<const wire::TlsContext> tls_;  // null: a Unix socket
   std::unordered_map<NetworkCall*, std::shared_ptr<NetworkCall>> connections_;
   std::unordered_map<std::string, Known> sessions_;
-  std::uint64_t last_session_ = 0;
   std::atomic<bool> closed_{false};
   std::thread reception_;
 };

@@ -103,9 +103,13 @@ Value encoded_exception(const std::exception_ptr& exception) {
   } catch (...) {
     pool::encode_current_exception(out);
   }
-  Value what;
-  what.bytes.assign(reinterpret_cast<const char*>(out.bytes().data()), out.size());
-  return what;
+  return value_of(out);
+}
+
+void fail_thrown(Call& call) {
+  const Value what = encoded_exception(std::current_exception());
+  const std::lock_guard lock(call.server().gate);
+  call.fail_with(what);
 }
 
 namespace {
@@ -154,12 +158,6 @@ Maker Code::maker() const {
 
 namespace {
 
-void fail_thrown(Server& server, Call& call) {
-  const Value what = encoded_exception(std::current_exception());
-  const std::lock_guard lock(server.gate);
-  call.fail_with(what);
-}
-
 class ServedOwn final : public Served {
  public:
   explicit ServedOwn(Made object) : object_(std::move(object)) {}
@@ -207,7 +205,7 @@ class ServedOwn final : public Served {
       const std::lock_guard lock(server.gate);
       call.done(0, within.value(result));
     } catch (...) {
-      fail_thrown(server, call);
+      fail_thrown(call);
     }
     const std::lock_guard lock(server.gate);
     takes_long_ = std::chrono::steady_clock::now() - begin > long_time;
@@ -249,7 +247,7 @@ void make_by_thread(Call& call) {
     const std::lock_guard lock(server.gate);
     server.finish_make(call, served);
   } catch (...) {
-    fail_thrown(server, call);
+    fail_thrown(call);
   }
 }
 
@@ -282,8 +280,7 @@ WithinServer::~WithinServer() {
 }
 
 Value WithinServer::value(const codec::Encoder& out) {
-  Value value;
-  value.bytes.assign(reinterpret_cast<const char*>(out.bytes().data()), out.size());
+  Value value = value_of(out);
   value.holds = out.carried();
   for (const std::uint64_t id : going_) {
     if (ServedPtr object = server_.find(id)) value.objects.push_back(std::move(object));

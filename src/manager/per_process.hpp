@@ -6,10 +6,9 @@
 #include <cstdint>
 #include <memory>
 
-namespace multiprocessing::managers {
+#include "channel/fork_lock.hpp"
 
-// How often this process is the copy of another one.
-[[nodiscard]] std::uint32_t forks_so_far() noexcept;
+namespace multiprocessing::managers {
 
 template <class T>
 class PerProcess {
@@ -18,15 +17,15 @@ class PerProcess {
   PerProcess(const PerProcess&) = delete;
   PerProcess& operator=(const PerProcess&) = delete;
   ~PerProcess() {
-    if (Made* const made = made_.load(std::memory_order_acquire); made != nullptr && made->forks == forks_so_far()) {
+    if (Made* const made = made_.load(std::memory_order_acquire); made != nullptr && made->forks == channel::fork_generation()) {
       delete made;
     }
   }
   [[nodiscard]] T& get() {
     Made* made = made_.load(std::memory_order_acquire);
-    while (made == nullptr || made->forks != forks_so_far()) {
+    while (made == nullptr || made->forks != channel::fork_generation()) {
       auto fresh = std::make_unique<Made>();
-      fresh->forks = forks_so_far();
+      fresh->forks = channel::fork_generation();
       if (made_.compare_exchange_strong(made, fresh.get(), std::memory_order_acq_rel)) made = fresh.release();
     }
     return made->value;
@@ -38,6 +37,14 @@ class PerProcess {
     T value;
   };
   std::atomic<Made*> made_{nullptr};
+};
+
+// Never destroyed: handles in static storage outlive it.
+template <class T>
+union Forever {
+  constexpr Forever() noexcept : value() {}
+  ~Forever() {}
+  T value;
 };
 
 }  // namespace multiprocessing::managers

@@ -295,13 +295,7 @@ struct Clients {
   std::mutex mutex;
   std::map<std::pair<std::string, std::string>, std::weak_ptr<RemoteClient>> by_manager;  // address, manager
 };
-// Never destroyed: handles in static storage outlive it.
-union Forever {
-  constexpr Forever() noexcept : value() {}
-  ~Forever() {}
-  PerProcess<Clients> value;
-};
-constinit Forever clients;
+constinit Forever<PerProcess<Clients>> clients;
 
 }  // namespace
 

@@ -23,6 +23,12 @@ namespace multiprocessing::managers {
 [[nodiscard]] inline std::string text(const ValueView& view) {
   return {reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size()};
 }
+// What was encoded, without what it names.
+[[nodiscard]] inline Value value_of(const codec::Encoder& out) {
+  Value value;
+  value.bytes.assign(reinterpret_cast<const char*>(out.bytes().data()), out.size());
+  return value;
+}
 // A number that is the argument of a constructor.
 [[nodiscard]] inline std::int64_t number(const ValueView& view) {
   codec::Decoder in(view.bytes);

@@ -217,7 +217,7 @@ class ServedNamespace final : public Served {
       codec::Encoder out;
       codec::encode(out, attribute);
       Value& key = all[pointers.size()];
-      key.bytes.assign(reinterpret_cast<const char*>(out.bytes().data()), out.size());
+      key = value_of(out);
       pointers.push_back(&key);
     }
     call.done(static_cast<std::int64_t>(all.size()), pointers);

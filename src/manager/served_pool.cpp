@@ -109,9 +109,7 @@ class ServedPool final : public Served {
     try {
       carry_out(*call);
     } catch (...) {
-      Value what = encoded_exception(std::current_exception());
-      const std::lock_guard lock(server_.gate);
-      call->fail_with(what);
+      fail_thrown(*call);
     }
     if (!holds_up) next();
   }
@@ -161,9 +159,7 @@ void make_by_thread(Call& call, int processes) {
     const std::lock_guard lock(server.gate);
     server.finish_make(call, pool);
   } catch (...) {
-    Value what = encoded_exception(std::current_exception());
-    const std::lock_guard lock(server.gate);
-    call.fail_with(what);
+    fail_thrown(call);
   }
 }
 

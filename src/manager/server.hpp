@@ -48,8 +48,6 @@ struct Value {
 // One client process.
 class Session {
  public:
-  std::uint64_t number = 0;
-  bool remote = false;
   std::map<std::uint64_t, std::weak_ptr<Served>> involved;  // objects it may hold something of
   std::map<std::uint64_t, std::pair<ServedPtr, std::uint64_t>> told;  // remote: objects it knows, and how often it was told
 };
