@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ class Program {
     arguments[0] = std::string(MP_EXAMPLES) + "/" + arguments[0];
     pid_ = ::fork();
     if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is aborted leaves no program behind
       ::dup2(ends[1], STDOUT_FILENO);
       std::vector<char*> words;
       for (std::string& one : arguments) words.push_back(one.data());

@@ -23,9 +23,9 @@ namespace {
 
 constexpr std::chrono::milliseconds look_again{100};
 
-Connection connection_of(base::Fd socket, std::unique_ptr<wire::Wire> wire, WireLink::Options options) {
-  detail::SharedFd fd(socket.release());
-  return Connection(std::make_shared<WireLink>(std::move(fd), std::move(wire), std::move(options)));
+Connection connection_of(wire::Guest guest, WireLink::Options options) {
+  detail::SharedFd fd(guest.socket.release().release());
+  return Connection(std::make_shared<WireLink>(std::move(fd), std::move(guest.wire), std::move(options)));
 }
 
 }  // namespace
@@ -36,7 +36,9 @@ class ListenerCore {
       : options_(std::move(options)),
         where_(checked(options_)),
         door_(where_, options_.backlog, options_.any_user),
-        reception_(door_, reception_options()) {}
+        reception_(door_, reception_options()) {
+    door_.share();
+  }
   ListenerCore(const ListenerCore&) = delete;
   ListenerCore& operator=(const ListenerCore&) = delete;
 
@@ -46,12 +48,12 @@ class ListenerCore {
     if (std::exchange(generation_, fork_generation()) != fork_generation()) reception_.forget();
     for (;;) {
       if (closed_) {
-        door_.close();
+        shut();
         base::throw_os_error("accept on a closed listener", "", EBADF);
       }
       const bool room = places_.use_count() <= options_.max_connections;
       if (auto guest = reception_.step(deadline.at_most(look_again), room)) {
-        return connection_of(std::move(guest->socket), std::move(guest->wire), {options_.idle_timeout, places_});
+        return connection_of(std::move(*guest), {options_.idle_timeout, places_});
       }
       if (deadline.is_over()) return std::nullopt;
     }
@@ -72,11 +74,15 @@ class ListenerCore {
       door_.close();
       return;
     }
-    door_.close();
+    shut();
     accepting_.unlock();
   }
 
  private:
+  void shut() noexcept {
+    reception_.forget();
+    door_.close();
+  }
   static wire::Address checked(const ListenerOptions& options) {
     wire::Address address = wire::Address::parse(options.address);
     wire::require_key(address, options.authkey, options.any_user);
@@ -124,7 +130,7 @@ void Listener::close() const noexcept { core_->close(); }
 Connection Client(std::string_view address, std::string authkey, ClientOptions options) {
   wire::Guest found = wire::call(address, authkey, detail::Deadline::after(options.timeout),
                                  {.max_message = options.max_message, .any_user = options.any_user, .tls = options.tls});
-  return channel::connection_of(std::move(found.socket), std::move(found.wire), {options.idle_timeout, {}});
+  return channel::connection_of(std::move(found), {options.idle_timeout, {}});
 }
 
 }  // namespace multiprocessing

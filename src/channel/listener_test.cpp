@@ -152,6 +152,15 @@ TEST_P(ListenerAt, AProcessServesTheClientThatItIsGiven) {
   client.join();
 }
 
+TEST_P(ListenerAt, WhoIsBeingAskedIsSentAwayByCloseAlsoWhenAForkedProcessLivesOn) {
+  const Stranger stranger(listener_);
+  EXPECT_FALSE(listener_.accept(30ms));
+  Child other{Child::member, [] { ::pause(); }};
+  listener_.close();
+  stranger.wait_for_end();
+  other.signal(SIGKILL);
+}
+
 TEST_P(ListenerAt, NoMoreConnectionsThanAllowedAreOpenAndTheNextOneWaits) {
   const Listener small({.address = GetParam(), .authkey = key, .max_connections = 1});
   std::optional<Connection> open(SocketEnds(small, key).server);

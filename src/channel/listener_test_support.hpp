@@ -93,7 +93,7 @@ class Stranger {
     pollfd look{socket_.get(), events, 0};
     os::poll({&look, 1}, detail::Deadline::never());
   }
-  base::Fd socket_;
+  os::PrivateFd socket_;
 };
 
 // Somebody accepts, and answers everything with what it was told, until the object goes.

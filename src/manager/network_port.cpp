@@ -8,7 +8,6 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/own_threads.hpp"
-#include "manager/socket_here.hpp"
 #include "multiprocessing/errors.hpp"
 #include "os/signals_blocked.hpp"
 #include "os/sockets.hpp"
@@ -27,8 +26,7 @@ constexpr std::chrono::milliseconds look_again{100};
 class NetworkCall final : public Call {
  public:
   NetworkCall(NetworkPort& port, wire::Guest guest)
-      : Call(port.server_), port_(port), socket_(std::move(guest.socket)), here_(std::in_place, socket_.get()),
-        wire_(std::move(guest.wire)), peer_(std::move(guest.name)) {}
+      : Call(port.server_), port_(port), socket_(std::move(guest.socket)), wire_(std::move(guest.wire)), peer_(std::move(guest.name)) {}
 
   [[nodiscard]] bool is_of_family() const noexcept override { return false; }
 
@@ -50,7 +48,6 @@ class NetworkCall final : public Call {
 
   void drop() noexcept {
     give_up();
-    here_.reset();
     socket_.reset();
   }
 
@@ -157,8 +154,7 @@ class NetworkCall final : public Call {
   }
 
   NetworkPort& port_;
-  base::Fd socket_;
-  std::optional<SocketHere> here_;
+  os::PrivateFd socket_;
   std::unique_ptr<wire::Wire> wire_;
   const std::string peer_;
   SessionPtr client_;  // after its hello
@@ -176,8 +172,7 @@ NetworkPort::NetworkPort(Server& server, Loop& loop, NetworkOptions options, con
       manager_(manager),
       door_((wire::require_key(wire::Address::parse(options_.address), options_.authkey, false),
              wire::Address::parse(options_.address)),
-            128),
-      here_(door_.fd()) {
+            128) {
   if (!door_.is_local()) {
     tls_ = std::make_shared<wire::TlsContext>(wire::Role::listener, options_.authkey, options_.tls);
   }

@@ -16,7 +16,6 @@
 
 #include "manager/loop.hpp"
 #include "manager/server.hpp"
-#include "manager/socket_here.hpp"
 #include "wire/reception.hpp"
 
 namespace multiprocessing::managers {
@@ -59,7 +58,6 @@ class NetworkPort {
   const NetworkOptions options_;
   const std::array<char, 16> manager_;
   wire::Door door_;
-  const SocketHere here_;
   std::shared_ptr<const wire::TlsContext> tls_;  // null: a Unix socket
   std::unordered_map<NetworkCall*, std::shared_ptr<NetworkCall>> connections_;
   std::unordered_map<std::string, Known> sessions_;

@@ -24,7 +24,6 @@
 #include "base/error.hpp"
 #include "manager/client.hpp"
 #include "manager/per_process.hpp"
-#include "manager/socket_here.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/manager.hpp"
 #include "os/faults.hpp"
@@ -55,8 +54,7 @@ class Line {
  public:
   Line(const std::string& address, const std::string& key, const ConnectOptions& options, Deadline deadline)
       : guest_(wire::call(address, key, deadline,
-                          {.max_message = options.max_message, .any_user = false, .tls = options.tls})),
-        here_(guest_.socket.get()) {}
+                          {.max_message = options.max_message, .any_user = false, .tls = options.tls})) {}
 
   // Throws as receive().
   void send(Frame kind, std::span<const std::byte> bytes, Deadline deadline) {
@@ -117,7 +115,6 @@ class Line {
   }
 
   wire::Guest guest_;
-  const SocketHere here_;
 };
 
 class RemoteClient final : public Client {

@@ -32,11 +32,12 @@ std::string temporary_folder() {
 }
 
 // Held while a path is looked at and replaced.  Whoever holds it for longer than a second is none of ours.
-base::Fd lock_of(const std::string& folder) {
+os::PrivateFd lock_of(const std::string& folder) {
   const Deadline patience = Deadline::after(1s);
   for (;;) {
-    const int fd = os::lock_folder(folder.c_str());
-    if (fd != -EWOULDBLOCK || patience.is_over()) return base::Fd(fd < 0 ? -1 : fd);
+    os::PrivateFd lock;
+    const int outcome = lock.open([&] { return os::lock_folder(folder.c_str()); });
+    if (outcome != -EWOULDBLOCK || patience.is_over()) return lock;
     pause(10ms);
   }
 }
@@ -46,8 +47,8 @@ bool is_stale(const os::SocketAddress& address, const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) < 0) return errno == ENOENT;
   if (!S_ISSOCK(status.st_mode) || status.st_uid != ::geteuid()) return false;
-  const base::Fd probe(os::stream_socket(AF_UNIX));
-  return probe && os::connect_socket(probe.get(), address) == -ECONNREFUSED;
+  os::PrivateFd probe;
+  return probe.open([] { return os::stream_socket(AF_UNIX); }) >= 0 && os::connect_socket(probe.get(), address) == -ECONNREFUSED;
 }
 
 os::FileIdentity identity_at(const std::string& path) noexcept {
@@ -56,9 +57,10 @@ os::FileIdentity identity_at(const std::string& path) noexcept {
   return {status.st_dev, status.st_ino};
 }
 
-base::Fd made(int family, const std::string& object) {
-  base::Fd fd(os::stream_socket(family));
-  if (!fd) base::throw_os_error("socket", object, -fd.release());
+os::PrivateFd made(int family, const std::string& object) {
+  os::PrivateFd fd;
+  const int outcome = fd.open([family] { return os::stream_socket(family); });
+  if (outcome < 0) base::throw_os_error("socket", object, -outcome);
   return fd;
 }
 
@@ -96,8 +98,8 @@ void Door::open_local(Address address, int backlog, bool any_user) {
   const std::string folder = address.path.substr(0, std::max<std::size_t>(address.path.rfind('/'), 1));
   if (::mkdir(folder.c_str(), S_IRWXU) < 0 && errno != EEXIST) base::throw_os_error("mkdir", folder);
   const os::SocketAddress where = address.resolve(true).front();
-  const base::Fd lock = lock_of(folder);
-  base::Fd socket = made(AF_UNIX, address.path);
+  const os::PrivateFd lock = lock_of(folder);
+  os::PrivateFd socket = made(AF_UNIX, address.path);
   int outcome = os::bind_socket(socket.get(), where);
   if (outcome == -EADDRINUSE && is_stale(where, address.path)) {
     ::unlink(address.path.c_str());
@@ -120,7 +122,7 @@ void Door::open_network(const Address& address, int backlog) {
   const std::string name = address.host + ":" + std::to_string(address.port);
   int outcome = -EADDRNOTAVAIL;
   for (const os::SocketAddress& where : address.resolve(true)) {
-    base::Fd socket = made(where.storage.ss_family, name);
+    os::PrivateFd socket = made(where.storage.ss_family, name);
     outcome = os::bind_socket(socket.get(), where);
     if (outcome >= 0) outcome = os::listen_socket(socket.get(), backlog);
     os::SocketAddress got;
@@ -143,12 +145,12 @@ void Door::close() noexcept {
   socket_.reset();
 }
 
-base::Fd connect(const Address& address, Deadline deadline, os::SocketAddress& at) {
+os::PrivateFd connect(const Address& address, Deadline deadline, os::SocketAddress& at) {
   const bool local = address.kind == Address::Kind::local;
   const std::string name = local ? address.path : address.host + ":" + std::to_string(address.port);
   int outcome = -EADDRNOTAVAIL;
   for (const os::SocketAddress& where : address.resolve(false)) {
-    base::Fd socket = made(where.storage.ss_family, name);
+    os::PrivateFd socket = made(where.storage.ss_family, name);
     outcome = connected(socket.get(), where, deadline);
     if (outcome >= 0 && !local) outcome = os::tune_network_socket(socket.get());
     if (outcome < 0) continue;

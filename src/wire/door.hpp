@@ -12,9 +12,9 @@
 
 #include <string>
 
-#include "base/fd.hpp"
 #include "multiprocessing/detail/deadline.hpp"
 #include "os/os.hpp"
+#include "os/private_fd.hpp"
 #include "wire/address.hpp"
 
 namespace multiprocessing::wire {
@@ -33,12 +33,14 @@ class Door {
   [[nodiscard]] bool is_on_this_machine() const noexcept { return on_this_machine_; }
   // The path goes with it, in the process that made it.
   void close() noexcept;
+  // Who is forked from now on may accept here, too.
+  void share() noexcept { socket_.share(); }
 
  private:
   void open_local(Address address, int backlog, bool any_user);
   void open_network(const Address& address, int backlog);
 
-  base::Fd socket_;
+  os::PrivateFd socket_;
   std::string text_;
   std::string path_;
   std::string folder_;  // that goes, too
@@ -48,6 +50,6 @@ class Door {
 };
 
 // A connected socket.  Throws OsError: ECONNREFUSED, ETIMEDOUT …, with the address.  `at`: where it has got to.
-[[nodiscard]] base::Fd connect(const Address& address, detail::Deadline deadline, os::SocketAddress& at);
+[[nodiscard]] os::PrivateFd connect(const Address& address, detail::Deadline deadline, os::SocketAddress& at);
 
 }  // namespace multiprocessing::wire

@@ -109,12 +109,13 @@ std::optional<Guest> Reception::step(Deadline deadline, bool open) {
 void Reception::take_from_door() {
   for (int i = 0; i < arrivals_at_once && strangers_.size() < most_strangers; ++i) {
     os::SocketAddress peer;
-    base::Fd socket(os::accept_socket(door_.fd(), peer));
-    if (socket) {
+    os::PrivateFd socket;
+    const int outcome = socket.open([&] { return os::accept_socket(door_.fd(), peer); });
+    if (outcome >= 0) {
       let_in(std::move(socket), peer);
       continue;
     }
-    const int error = -socket.release();
+    const int error = -outcome;
     switch (error) {
       case EAGAIN:
         return;
@@ -135,7 +136,7 @@ void Reception::take_from_door() {
   }
 }
 
-void Reception::let_in(base::Fd socket, const os::SocketAddress& peer) {
+void Reception::let_in(os::PrivateFd socket, const os::SocketAddress& peer) {
   Stranger stranger{{std::move(socket), nullptr, ""}, Deadline::Clock::now()};
   try {
     Options wire{.key = options_.key, .max_message = options_.max_message, .tls = options_.tls};

@@ -9,7 +9,7 @@
 //   2. Of a Unix socket, a process of another user is sent away before its first byte is read.
 //   3. Nothing that a stranger does is thrown: it is logged, once for each, and the next one comes.
 //   4. When descriptors or memory run out the door is left alone for a tenth of a second; who waits there keeps waiting.
-// Threads: one at a time.  Fork: forget() in the child, whose copies of the strangers' sockets are closed.
+// Threads: one at a time.  Fork: forget() in the child, which has no copies of the strangers' sockets.
 #pragma once
 
 #include <chrono>
@@ -19,8 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "base/fd.hpp"
 #include "multiprocessing/detail/deadline.hpp"
+#include "os/private_fd.hpp"
 #include "wire/door.hpp"
 #include "wire/wire.hpp"
 
@@ -38,7 +38,7 @@ struct ReceptionOptions {
 };
 
 struct Guest {
-  base::Fd socket;
+  os::PrivateFd socket;
   std::unique_ptr<Wire> wire;  // established, nothing outgoing
   std::string name;            // for messages
 };
@@ -59,7 +59,7 @@ class Reception {
     [[nodiscard]] bool has_passed() const noexcept { return wire->established() && wire->outgoing().empty(); }
   };
   void take_from_door();
-  void let_in(base::Fd socket, const os::SocketAddress& peer);
+  void let_in(os::PrivateFd socket, const os::SocketAddress& peer);
   void attend(Stranger& stranger);
   void send_away(Stranger& stranger, const std::string& reason) noexcept;
   [[nodiscard]] std::chrono::milliseconds patience() const noexcept;

@@ -66,7 +66,7 @@ int serve(const std::string& address) {
 // A stranger without TLS is sent away: the reason is in the server's log, and here the end of the line.
 bool plain_is_refused(const std::string& address) {
   mp::os::SocketAddress at;
-  const mp::base::Fd socket = mp::wire::connect(mp::wire::Address::parse(address), mp::detail::Deadline::after(10s), at);
+  const mp::os::PrivateFd socket = mp::wire::connect(mp::wire::Address::parse(address), mp::detail::Deadline::after(10s), at);
   mp::wire::Wire plain(mp::wire::Role::client, {.key = key});
   const auto hello = plain.take_outgoing();
   mp::os::write_some(socket.get(), hello);
