@@ -2,11 +2,21 @@
 include(CMakePackageConfigHelpers)
 set(mp_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/multiprocessing")
 
-install(TARGETS multiprocessing EXPORT multiprocessing-targets)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development)
+
+install(TARGETS multiprocessing EXPORT multiprocessing-targets
+  ARCHIVE COMPONENT development
+  LIBRARY COMPONENT runtime NAMELINK_COMPONENT development)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
   FILES_MATCHING PATTERN "*.hpp")
 if(TARGET mpcopy)
-  install(TARGETS mpcopy)
+  install(TARGETS mpcopy COMPONENT tools)
+endif()
+# gdb finds it beside the shared library, which it is the printers of.
+if(BUILD_SHARED_LIBS)
+  install(FILES "${PROJECT_SOURCE_DIR}/tools/gdb/multiprocessing_printers.py" COMPONENT development
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/gdb/auto-load${CMAKE_INSTALL_FULL_LIBDIR}"
+    RENAME "libmultiprocessing.so.${PROJECT_VERSION}-gdb.py")
 endif()
 
 install(EXPORT multiprocessing-targets NAMESPACE multiprocessing:: DESTINATION "${mp_package_dir}")

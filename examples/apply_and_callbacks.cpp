@@ -1,0 +1,39 @@
+// apply() waits for its result; apply_async() gives a promise of it, and calls back.
+#include <chrono>
+#include <exception>
+#include <iostream>
+#include <multiprocessing/pool.hpp>
+#include <stdexcept>
+#include <thread>
+
+namespace mp = multiprocessing;
+using namespace std::chrono_literals;
+
+int test(int x) {
+  std::this_thread::sleep_for(20ms);
+  if (x < 0) throw std::invalid_argument("x is negative");
+  return x + 100;
+}
+
+int main() {
+  mp::Pool pool(3);
+  std::cout << "apply: " << pool.apply(test, 1) << std::endl;
+
+  const auto later = pool.apply_async(test, 2);
+  std::cout << "apply_async: ready at once: " << std::boolalpha << later.ready() << std::endl;
+  std::cout << "apply_async: " << later.get() << std::endl;
+
+  const auto called_back = pool.apply_async(test, 3);
+  called_back.on_success([](int result) { std::cout << "called back with " << result << std::endl; });
+  called_back.wait();
+
+  const auto failing = pool.apply_async(test, -1);
+  failing.on_error([](const std::exception_ptr&) { std::cout << "called back with an error" << std::endl; });
+  try {
+    failing.get();
+  } catch (const std::invalid_argument& error) {
+    std::cout << "std::invalid_argument: " << error.what() << std::endl;
+  }
+  pool.close();
+  pool.join();
+}
