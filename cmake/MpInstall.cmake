@@ -7,6 +7,9 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_
   FILES_MATCHING PATTERN "*.hpp")
 if(TARGET mpcopy)
   install(TARGETS mpcopy)
+  install(FILES "${PROJECT_SOURCE_DIR}/apps/mpcopy/mpcopy.1" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+  install(FILES "${PROJECT_SOURCE_DIR}/apps/mpcopy/mpcopy.bash-completion" RENAME mpcopy
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
 endif()
 
 install(EXPORT multiprocessing-targets NAMESPACE multiprocessing:: DESTINATION "${mp_package_dir}")

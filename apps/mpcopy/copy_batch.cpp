@@ -71,17 +71,21 @@ class BatchCopier {
   }
 
   void copy_further_name(Item item) {
-    if (!item.other.empty()) {
-      copy_hard_link(item.other, folder_->target(item), temporary(item));
-      return count({.files = 1});
-    }
-    struct stat info {};
     const Place source = folder_->source(item);
+    const Place target = folder_->target(item);
+    struct stat info {};
     if (::fstatat(source.folder, source.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       throw CopyError("cannot stat", source.path);
     }
-    item.kind = S_ISREG(info.st_mode) ? Kind::file : Kind::special;
-    copy(item);
+    if (item.other.empty()) {  // it is the first name now
+      item.kind = S_ISREG(info.st_mode) ? Kind::file : Kind::special;
+      return copy(item);
+    }
+    Rules rules = batch_.rules;
+    rules.resume = false;  // a complete file of its own is no further name
+    if (check_target(info, source.path, target, rules) == Verdict::leave) return count_file(Outcome::left);
+    copy_hard_link(item.other, target, temporary(item));
+    count_file(Outcome::copied);
   }
 
   [[nodiscard]] std::string temporary(const Item& item) const { return temporary_name(batch_.run, item.serial); }

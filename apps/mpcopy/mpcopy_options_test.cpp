@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <climits>
-#include <sstream>
+#include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,21 @@ using testing::tree_at;
 using testing::write_file;
 
 class MpcopyOptions : public Mpcopy {};
+
+TEST_F(MpcopyOptions, AreAllInTheManPageAndInTheCompletion) {
+  ASSERT_EQ(run({"--help"}), 0);
+  std::string manual = read_file(MPCOPY_SOURCES "/mpcopy.1");
+  manual.erase(std::remove(manual.begin(), manual.end(), '\\'), manual.end());
+  const std::string completion = read_file(MPCOPY_SOURCES "/mpcopy.bash-completion");
+  const std::regex option("--[a-z-]+");
+  std::set<std::string> options(std::sregex_token_iterator(output_.begin(), output_.end(), option),
+                                std::sregex_token_iterator());
+  EXPECT_GE(options.size(), 15U);
+  for (const std::string& one : options) {
+    EXPECT_NE(manual.find(one), std::string::npos) << one;
+    EXPECT_NE(completion.find(one), std::string::npos) << one;
+  }
+}
 
 TEST_F(MpcopyOptions, TargetDirectoryMustBeThere) {
   write_file(here_ / "a", "1");
@@ -82,6 +99,27 @@ TEST_F(MpcopyOptions, UpdateLeavesWhatIsNewer) {
   EXPECT_EQ(read_file(here_ / "t/old"), "source");
   EXPECT_EQ(read_file(here_ / "t/new"), "target");
   EXPECT_EQ(read_file(here_ / "t/missing"), "source");
+}
+
+TEST_F(MpcopyOptions, UpdateLeavesANewerFileWhereAHardLinkWouldBe) {
+  fs::create_directories(here_ / "s");
+  write_file(here_ / "s/a", "source");
+  fs::create_hard_link(here_ / "s/a", here_ / "s/b");
+  fs::create_directory(here_ / "t");
+  for (const char* name : {"t/a", "t/b"}) write_file(here_ / name, "target");
+  for (const char* name : {"t/a", "t/b"}) testing::set_mtime(here_ / name, 4'000'000'000, 0);
+  EXPECT_EQ(run({"-u", here_ / "s/.", here_ / "t"}), 0) << output_;
+  EXPECT_FALSE(fs::equivalent(here_ / "t/a", here_ / "t/b"));
+  EXPECT_EQ(read_file(here_ / "t/a") + read_file(here_ / "t/b"), "targettarget");
+}
+
+TEST_F(MpcopyOptions, ReflinkAlwaysLeavesNothingBehindWhereItFails) {
+  write_file(here_ / "a", content_of(3'000'000));
+  fs::create_directory(here_ / "t");
+  if (run({"--reflink=always", "--piece-size=1M", here_ / "a", here_ / "t"}) == 0)
+    GTEST_SKIP() << "it can be done here";
+  EXPECT_TRUE(output_has("failed to clone")) << output_;
+  EXPECT_TRUE(fs::is_empty(here_ / "t"));
 }
 
 TEST_F(MpcopyOptions, ExcludeLeavesOutWhatMatchesAnyOfThem) {

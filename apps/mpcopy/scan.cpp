@@ -110,7 +110,7 @@ void Scanner::add_directory(const Root& root, const struct stat& source, Xattrs 
 
 void Scanner::take_root_file(const Root& root, const struct stat& info) {
   const Folder folder{named_folder(root.source), named_folder(root.target), last_name(root.target)};
-  directories_.push_back({folder.source, folder.target, std::nullopt});
+  if (options_.removes_leftovers) directories_.push_back({folder.source, folder.target, std::nullopt});
   batcher_.enter(folder);
   take(last_name(root.source), root.target, info);
 }

@@ -96,19 +96,23 @@ class SplitFiles::File {
     out_ = Fd(::openat(target_.folder, name_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!out_) throw CopyError("cannot create", target_.path);
     if (::flock(out_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      out_.reset();
       throw CopyError(shown(target_.path) + " is being copied by another mpcopy");
     }
+    try {
+      prepare_temporary();
+    } catch (...) {
+      remove();
+      throw;
+    }
+  }
+  // Its size first: what is not written yet is a hole.
+  void prepare_temporary() {
     if (!rules_.resume && ::ftruncate(out_.get(), 0) != 0) throw CopyError("cannot write", target_.path);
     struct stat made {};
     if (::fstat(out_.get(), &made) != 0) throw CopyError("cannot stat", target_.path);
     is_shared_ = made.st_size == 0 && !rules_.verify &&
                  share_blocks(in_.get(), out_.get(), info_, made, source_, target_, rules_.reflink);
-    if (!is_shared_ && ::ftruncate(out_.get(), info_.st_size) != 0) {
-      const int error = errno;
-      remove();
-      throw CopyError("cannot write", target_.path, error);
-    }
+    if (!is_shared_ && ::ftruncate(out_.get(), info_.st_size) != 0) throw CopyError("cannot write", target_.path);
   }
 
   const Batch batch_;
