@@ -11,6 +11,10 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_
   FILES_MATCHING PATTERN "*.hpp")
 if(TARGET mpcopy)
   install(TARGETS mpcopy COMPONENT tools)
+  install(FILES "${PROJECT_SOURCE_DIR}/apps/mpcopy/mpcopy.1" COMPONENT tools
+    DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+  install(FILES "${PROJECT_SOURCE_DIR}/apps/mpcopy/mpcopy.bash-completion" COMPONENT tools RENAME mpcopy
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
 endif()
 # gdb finds it beside the shared library, which it is the printers of.
 if(BUILD_SHARED_LIBS)

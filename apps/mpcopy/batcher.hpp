@@ -1,4 +1,4 @@
-// Collects the files that the scan finds into tasks of a good size.
+// Collects what the scan finds into tasks of a good size.
 #pragma once
 
 #include <cstddef>
@@ -21,21 +21,32 @@ class Batcher {
  public:
   // The items added from now on are of this folder.
   void enter(Folder folder);
-  void add(Kind kind, std::string name, std::uint64_t bytes);
+  // `other`: of a hard link, see Item.
+  void add(Kind kind, std::string name, std::uint64_t bytes, std::string other = {});
   // The scan is over: what is collected so far becomes a task, however small.
   void flush();
 
   // The next task.  Large files first: one that starts last would keep everybody waiting at the end.
-  std::optional<Batch> next();
-  [[nodiscard]] bool empty() const { return large_.empty() && small_.empty(); }
+  std::optional<Batch> next_large();
+  std::optional<Batch> next_small();
+  // The next hard links: when all else has been copied, so that what they are links to is there.
+  std::optional<Batch> next_links();
+  [[nodiscard]] bool empty() const { return large_.empty() && small_.empty() && links_.empty(); }
 
  private:
+  // A task that is being put together.
+  struct Collection {
+    Batch batch{};
+    std::uint64_t bytes = 0;
+    bool has_folder = false;  // its last folder is folder_
+  };
+  void collect(Collection& into, std::deque<Batch>& full, Item item);
+  static void close(Collection& collection, std::deque<Batch>& full);
+
   Folder folder_;
-  bool collected_has_folder_ = false;  // the last folder of collected_ is folder_
   std::uint64_t serial_ = 0;
-  std::uint64_t collected_bytes_ = 0;
-  Batch collected_;
-  std::deque<Batch> large_, small_;
+  Collection collected_, collected_links_;
+  std::deque<Batch> large_, small_, links_;
 };
 
 }  // namespace mpcopy

@@ -11,7 +11,8 @@ namespace {
 
 std::vector<Batch> all_of(Batcher& batcher) {
   std::vector<Batch> batches;
-  while (auto batch = batcher.next()) batches.push_back(std::move(*batch));
+  while (auto batch = batcher.next_large()) batches.push_back(std::move(*batch));
+  while (auto batch = batcher.next_small()) batches.push_back(std::move(*batch));
   return batches;
 }
 
@@ -33,7 +34,7 @@ TEST(Batcher, CollectsNoMoreThanItsBytes) {
   EXPECT_EQ(all_of(batcher).size(), 2U);
 }
 
-TEST(Batcher, HandsOutALargeFileAloneAndFirst) {
+TEST(Batcher, HandsOutALargeFileAlone) {
   Batcher batcher;
   batcher.enter({"s", "t", {}});
   for (std::size_t i = 0; i < kBatchItems; ++i) batcher.add(Kind::file, "small", 1);
@@ -68,14 +69,31 @@ TEST(Batcher, DoesNotRepeatAFolderWithinABatch) {
   batcher.enter({"s", "t", {}});
   for (int i = 0; i < 10; ++i) batcher.add(Kind::file, "f", 1);
   batcher.flush();
-  EXPECT_EQ(batcher.next()->folders.size(), 1U);
+  EXPECT_EQ(batcher.next_small()->folders.size(), 1U);
 }
 
 TEST(Batcher, IsEmptyAgainAfterAFlushOfNothing) {
   Batcher batcher;
   batcher.flush();
   EXPECT_TRUE(batcher.empty());
-  EXPECT_FALSE(batcher.next().has_value());
+  EXPECT_FALSE(batcher.next_small().has_value());
+}
+
+TEST(Batcher, KeepsHardLinksApartWithTheirFolders) {
+  Batcher batcher;
+  batcher.enter({"a", "ta", {}});
+  batcher.add(Kind::hard_link, "one", 0, "ta/first");
+  batcher.enter({"b", "tb", {}});
+  batcher.add(Kind::file, "file", 1);
+  batcher.add(Kind::hard_link, "two", 0, "ta/first");
+  batcher.flush();
+  EXPECT_EQ(batcher.next_small()->items.size(), 1U);
+  const auto links = batcher.next_links();
+  ASSERT_EQ(links->items.size(), 2U);
+  EXPECT_EQ(links->folders.at(links->items[0].folder).source, "a");
+  EXPECT_EQ(links->folders.at(links->items[1].folder).source, "b");
+  EXPECT_EQ(links->items[1].other, "ta/first");
+  EXPECT_TRUE(batcher.empty());
 }
 
 }  // namespace

@@ -11,7 +11,9 @@
 #include "interrupt.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/process.hpp"
+#include "open_path.hpp"
 #include "retry.hpp"
+#include "temporary_name.hpp"
 #include "text.hpp"
 
 namespace mpcopy {
@@ -25,10 +27,6 @@ constexpr auto kScanHeadStart = 1s;
 constexpr auto kLook = 50ms;            // how often the bar moves, and an interrupt is noticed, while workers are busy
 constexpr std::size_t kTasksAhead = 3;  // per worker: what the pool holds, so that none waits for this loop
 constexpr int kMaxPoolsBroken = 10;     // somebody kills pools as a whole, and will not stop
-// What a file costs beside its bytes, told in bytes: making one takes as long as copying about so many.  The bar
-// would stand still in a tree of small files, or race through it, if it counted bytes alone.
-constexpr std::uint64_t kBytesPerFile = 64U << 10U;
-
 std::uint64_t random_run() {
   std::random_device device;
   return std::uint64_t{device()} << 32U | device();
@@ -36,20 +34,37 @@ std::uint64_t random_run() {
 
 mp::Pool make_pool(int processes) { return mp::Pool({.processes = processes, .initializer = prepare_worker}); }
 
-double work(const Amount& amount) {
-  return static_cast<double>(amount.bytes + kBytesPerFile * (amount.files + amount.directories));
+// Where there is a limit, steps are short enough that the bar moves and the rate is even.
+Rules rules_of(const Options& options) {
+  Rules rules = options.rules;
+  if (options.bytes_per_second > 0) {
+    rules.step_bytes = std::clamp<std::uint64_t>(options.bytes_per_second / 10, 4U << 10U, rules.step_bytes);
+  }
+  return rules;
+}
+
+void remove_leftovers_of(const Batch& batch) {
+  for (const Item& item : batch.items) {
+    if (item.kind == Kind::piece || item.kind == Kind::directory) continue;
+    const auto folder = open_directory(batch.folders[item.folder].target, For::holding);
+    if (folder) ::unlinkat(folder.get(), temporary_name(batch.run, item.serial).c_str(), 0);
+  }
 }
 
 }  // namespace
 
 Copier::Copier(const Options& options, std::vector<Root> roots)
     : run_(random_run()),
-      scanner_(std::move(roots), batcher_, failures_),
+      rules_(rules_of(options)),
+      scanner_(std::move(roots), batcher_, failures_,
+               {.exclude = Exclude(options.exclude), .removes_leftovers = options.rules.resume}),
+      split_(rules_, failures_),
       processes_(options.processes > 0 ? options.processes : mp::cpu_count()),
       under_way_(static_cast<std::size_t>(processes_) * kTasksAhead),
       counters_(under_way_.size()),
+      throttle_(options.bytes_per_second > 0 ? std::make_optional<Throttle>(options.bytes_per_second) : std::nullopt),
       pool_(make_pool(processes_)),
-      bar_({.label = "copying", .unit = mp::ProgressUnit::bytes, .quiet = options.quiet}) {}
+      report_(options.display, processes_) {}
 
 int Copier::run() {
   const int signal = copy_all();
@@ -58,8 +73,7 @@ int Copier::run() {
   } else {
     scanner_.finish_directories();
   }
-  show_progress();
-  bar_.finish();
+  report_.finish(view());
   // A directory that could not be made is reported by each task that needed it.
   std::sort(failures_.begin(), failures_.end());
   failures_.erase(std::unique(failures_.begin(), failures_.end()), failures_.end());
@@ -70,14 +84,16 @@ void Copier::stop() {
   pool_.terminate();
   pool_.join();
   for (const auto& batch : under_way_) {
-    if (batch) remove_leftovers(*batch);
+    if (batch) remove_leftovers_of(*batch);
   }
 }
 
 // After the head start the workers are kept busy first; the scan gets ahead while they are.
 int Copier::copy_all() {
   const auto head_start = std::chrono::steady_clock::now() + kScanHeadStart;
-  while (!scanner_.is_done() && std::chrono::steady_clock::now() < head_start) scanner_.step();
+  while (!scanner_.is_done() && InterruptWatch::signal() == 0 && std::chrono::steady_clock::now() < head_start) {
+    scanner_.step();
+  }
   for (;;) {
     if (const int signal = InterruptWatch::signal()) return signal;
     if (pool_error_ && busy_ == 0) renew_pool();
@@ -101,6 +117,7 @@ bool Copier::submit_next() {
   const auto slot = static_cast<std::uint32_t>(free - under_way_.begin());
   batch->run = run_;
   batch->slot = slot;
+  batch->rules = rules_;
   *free = std::move(batch);
   ++busy_;
   try {
@@ -124,9 +141,32 @@ void Copier::renew_pool() {
 }
 
 std::optional<Batch> Copier::next_batch() {
-  if (again_.empty()) return batcher_.next();
-  Batch batch = std::move(again_.front());
-  again_.pop_front();
+  if (!again_.empty()) {
+    Batch batch = std::move(again_.front());
+    again_.pop_front();
+    return batch;
+  }
+  // As many large files at once as there are workers; then the pieces of these.
+  while (split_.open_files() < static_cast<std::size_t>(processes_)) {
+    std::optional<Batch> batch = batcher_.next_large();
+    if (!batch) break;
+    if (!split_.wants(*batch)) return batch;
+    if (auto result = split_.open(*batch)) take_result(*batch, std::move(*result));
+  }
+  if (auto piece = split_.next_piece()) return piece;
+  if (auto batch = batcher_.next_small()) return batch;
+  return next_links();
+}
+
+// What they are links to must be there: everything else has been copied.
+std::optional<Batch> Copier::next_links() {
+  linking_ = linking_ || (scanner_.is_done() && busy_ == 0);
+  if (!linking_) return std::nullopt;
+  std::optional<Batch> batch = batcher_.next_links();
+  if (!batch) return std::nullopt;
+  for (Item& item : batch->items) {
+    if (failed_targets_.count(item.other) != 0) item.other.clear();
+  }
   return batch;
 }
 
@@ -141,13 +181,27 @@ void Copier::take(Completion completion) {
   --busy_;
   counters_.slots()[completion.slot].clear();
   if (completion.error) return take_error(*batch, completion.error);
-  copied_ += completion.result.copied;
-  auto& failures = completion.result.failures;
+  take_result(*batch, std::move(completion.result));
+}
+
+void Copier::take_result(const Batch& batch, BatchResult result) {
+  copied_ += result.copied;
+  auto& failures = result.failures;
   failures_.insert(failures_.end(), std::make_move_iterator(failures.begin()), std::make_move_iterator(failures.end()));
+  for (const std::uint32_t at : result.failed) note_failed(batch, batch.items.at(at));
+  const Item& first = batch.items.at(0);
+  if (first.kind == Kind::piece) close_piece(batch, first, result.failed.empty());
+}
+
+void Copier::close_piece(const Batch& batch, const Item& piece, bool is_copied) {
+  const auto file = split_.close_piece(piece, is_copied);
+  if (!file) return;
+  copied_ += file->copied;
+  if (!file->failed.empty()) note_failed(batch, piece);
 }
 
 void Copier::take_error(const Batch& batch, const std::exception_ptr& error) {
-  remove_leftovers(batch);
+  remove_leftovers_of(batch);
   try {
     std::rethrow_exception(error);
   } catch (const mp::WorkerDied& death) {
@@ -166,13 +220,13 @@ void Copier::take_error(const Batch& batch, const std::exception_ptr& error) {
 void Copier::give_up(const Batch& batch, const std::vector<Item>& items, const std::string& why) {
   for (const Item& item : items) {
     failures_.push_back("cannot copy " + shown(source_path(batch.folders[item.folder], item)) + ": " + why);
+    note_failed(batch, item);
+    if (item.kind == Kind::piece) close_piece(batch, item, false);
   }
 }
 
-void Copier::remove_leftovers(const Batch& batch) const {
-  for (const Item& item : batch.items) {
-    ::unlink(joined(batch.folders[item.folder].target, temporary_name(batch.run, item.serial)).c_str());
-  }
+void Copier::note_failed(const Batch& batch, const Item& item) {
+  if (item.kind != Kind::directory) failed_targets_.insert(target_path(batch.folders[item.folder], item));
 }
 
 Amount Copier::copied() const {
@@ -181,15 +235,25 @@ Amount Copier::copied() const {
   return sum;
 }
 
-void Copier::show_progress() {
-  const Amount done = copied();
-  mp::ProgressState state{.done = done.bytes, .note = grouped(done.files) + " files"};
-  if (scanner_.is_done()) {
-    const Amount& all = scanner_.found();
-    state.total = all.bytes;
-    state.fraction = work(all) > 0 ? work(done) / work(all) : 1.0;
+View Copier::view() const {
+  View view{.copied = copied(), .found = scanner_.found(), .found_all = scanner_.is_done()};
+  if (!report_.shows_workers()) return view;
+  for (std::size_t at = 0; at < under_way_.size(); ++at) {
+    const SharedCounters::Slot& slot = counters_.slots()[at];
+    if (!under_way_[at] || slot.worker() == 0 || slot.item() >= under_way_[at]->items.size()) continue;
+    const Item& item = under_way_[at]->items[slot.item()];
+    view.workers.push_back({.worker = slot.worker(),
+                            .path = source_path(under_way_[at]->folders[item.folder], item),
+                            .bytes = slot.item_bytes(),
+                            .all_bytes = item.bytes});
   }
-  bar_.update(std::move(state));
+  std::sort(view.workers.begin(), view.workers.end(),
+            [](const Running& a, const Running& b) { return a.worker < b.worker; });  // each keeps its line
+  return view;
+}
+
+void Copier::show_progress() {
+  if (report_.is_due()) report_.update(view());
 }
 
 }  // namespace mpcopy

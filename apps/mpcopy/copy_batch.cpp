@@ -1,87 +1,96 @@
 #include "copy_batch.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <iterator>
 #include <memory>
 #include <utility>
 
-#include "base/fd.hpp"
 #include "copy_file.hpp"
+#include "copy_node.hpp"
 #include "counters.hpp"
-#include "make_directory.hpp"
+#include "open_folder.hpp"
+#include "temporary_name.hpp"
 #include "text.hpp"
+#include "throttle.hpp"
 
 namespace mpcopy {
 namespace {
 
-using multiprocessing::base::Fd;
-
-// The two directories that an item is copied between, open.
-class OpenFolder {
- public:
-  explicit OpenFolder(const Folder& folder)
-      : source_(open_source(folder.source)), target_(open_target(folder.target)), folder_(folder) {}
-
-  [[nodiscard]] Place source(const Item& item) const { return {source_.get(), item.name, source_path(folder_, item)}; }
-  [[nodiscard]] Place target(const Item& item) const {
-    return {target_.get(), target_name(folder_, item), target_path(folder_, item)};
-  }
-
- private:
-  static Fd open(const std::string& path) {
-    // O_PATH: a directory that may be searched but not read is enough.
-    return Fd(::open(path.empty() ? "." : path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  }
-  static Fd open_source(const std::string& path) {
-    Fd fd = open(path);
-    if (!fd) throw CopyError("cannot open directory", path);
-    return fd;
-  }
-  static Fd open_target(const std::string& path) {
-    Fd fd = open(path);
-    if (fd) return fd;
-    make_directories(path);
-    fd = open(path);
-    if (!fd) throw CopyError("cannot open directory", path);
-    return fd;
-  }
-
-  Fd source_, target_;
-  const Folder& folder_;
-};
-
 class BatchCopier {
  public:
-  explicit BatchCopier(const Batch& batch) : batch_(batch), slot_(SharedCounters::inherited(batch.slot)) {}
+  explicit BatchCopier(const Batch& batch)
+      : batch_(batch), slot_(SharedCounters::inherited(batch.slot)), throttle_(Throttle::inherited()) {
+    observer_.on_moved = [this](std::uint64_t bytes) {
+      count({.bytes = bytes});
+      if (throttle_ != nullptr) throttle_->pay(bytes);
+    };
+    observer_.on_passed = [this](std::uint64_t bytes) { count({.bytes = bytes}); };
+  }
 
   BatchResult run() {
-    for (const Item& item : batch_.items) {
+    if (slot_ != nullptr) slot_->begin(::getpid());
+    for (std::uint32_t at = 0; at < batch_.items.size(); ++at) {
+      if (slot_ != nullptr) slot_->begin_item(at);
       try {
-        copy(item);
+        copy(batch_.items[at]);
       } catch (const CopyError& error) {
         result_.failures.emplace_back(error.what());
+        result_.failed.push_back(at);
       }
     }
+    if (slot_ != nullptr) slot_->end();
+    auto& complaints = observer_.complaints;
+    result_.failures.insert(result_.failures.end(), std::make_move_iterator(complaints.begin()),
+                            std::make_move_iterator(complaints.end()));
     return std::move(result_);
   }
 
  private:
   void copy(const Item& item) {
     enter(item.folder);
-    const std::string temporary = temporary_name(batch_.run, item.serial);
     switch (item.kind) {
       case Kind::directory:
         return count({.directories = 1});
-      case Kind::link:
-        copy_link(folder_->source(item), folder_->target(item), temporary);
-        return count({.files = 1});
       case Kind::file:
-        copy_file(folder_->source(item), folder_->target(item), temporary,
-                  [this](std::uint64_t bytes) { count({.bytes = bytes}); });
-        return count({.files = 1});
+        return count_file(
+            copy_file(folder_->source(item), folder_->target(item), temporary(item), batch_.rules, observer_));
+      case Kind::link:
+      case Kind::special:
+        return count_file(
+            copy_node(folder_->source(item), folder_->target(item), temporary(item), batch_.rules, observer_));
+      case Kind::hard_link:
+        return copy_further_name(item);
+      case Kind::piece:
+        return copy_piece(folder_->source(item), folder_->temporary(item, item.other), item.from, item.bytes,
+                          batch_.rules, observer_);
     }
   }
+
+  void copy_further_name(Item item) {
+    const Place source = folder_->source(item);
+    const Place target = folder_->target(item);
+    struct stat info {};
+    if (::fstatat(source.folder, source.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      throw CopyError("cannot stat", source.path);
+    }
+    if (item.other.empty()) {  // it is the first name now
+      item.kind = S_ISREG(info.st_mode) ? Kind::file : Kind::special;
+      return copy(item);
+    }
+    Rules rules = batch_.rules;
+    rules.resume = false;  // a complete file of its own is no further name
+    if (check_target(info, source.path, target, rules) == Verdict::leave) return count_file(Outcome::left);
+    copy_hard_link(item.other, target, temporary(item));
+    count_file(Outcome::copied);
+  }
+
+  [[nodiscard]] std::string temporary(const Item& item) const { return temporary_name(batch_.run, item.serial); }
+
+  void count_file(Outcome outcome) { count({.files = 1, .skipped = outcome == Outcome::left ? 1U : 0U}); }
 
   void count(const Amount& more) {
     result_.copied += more;
@@ -97,6 +106,8 @@ class BatchCopier {
 
   const Batch& batch_;
   SharedCounters::Slot* slot_;
+  Throttle* throttle_;
+  Observer observer_;
   BatchResult result_;
   std::unique_ptr<OpenFolder> folder_;
   std::uint32_t entered_ = 0;
@@ -104,8 +115,10 @@ class BatchCopier {
 
 }  // namespace
 
-// A file beyond `ulimit -f` shall fail with EFBIG, not kill the worker.
-void prepare_worker() { std::signal(SIGXFSZ, SIG_IGN); }
+void prepare_worker() {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond `ulimit -f` shall fail with EFBIG, not kill the worker
+  ::umask(0);                     // modes are those of the sources, and nothing else
+}
 
 BatchResult copy_batch(const Batch& batch) { return BatchCopier(batch).run(); }
 

@@ -1,18 +1,15 @@
 #include "copy_file.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
-#include <climits>
-#include <optional>
-#include <vector>
 
 #include "attributes.hpp"
 #include "base/fd.hpp"
+#include "content.hpp"
 #include "text.hpp"
 
 namespace mpcopy {
@@ -20,15 +17,11 @@ namespace {
 
 using multiprocessing::base::Fd;
 
-// Small enough that the bar moves during a large file, large enough that the calls cost nothing.
-constexpr std::size_t kKernelPiece = 8U << 20U;
-constexpr std::size_t kBufferBytes = 256U << 10U;
-
 // A file being written under its temporary name.  Removed on destruction unless it was given its final name.
 class TemporaryFile {
  public:
   TemporaryFile(const Place& target, const std::string& name) : target_(target), name_(name) {
-    constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     int fd = ::openat(target.folder, name.c_str(), kFlags, 0600);
     if (fd < 0 && errno == EEXIST) {  // of a try whose worker was killed
       ::unlinkat(target.folder, name.c_str(), 0);
@@ -61,122 +54,93 @@ class TemporaryFile {
   bool kept_ = false;
 };
 
-// Why an existing target may not be replaced, as `cp` says it.
-void refuse_bad_target(const struct stat& source, const Place& from, const Place& target) {
-  struct stat there {};
-  if (::fstatat(target.folder, target.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0) return;
-  if (S_ISDIR(there.st_mode)) {
-    throw CopyError("cannot overwrite directory " + shown(target.path) + " with non-directory");
-  }
-  if (there.st_dev == source.st_dev && there.st_ino == source.st_ino) {
-    throw CopyError(shown(from.path) + " and " + shown(target.path) + " are the same file");
-  }
+struct stat stat_of(int fd, const std::string& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) throw CopyError("cannot stat", path);
+  return info;
 }
 
-void write_all(int out, const char* data, std::size_t bytes, const std::string& path) {
-  while (bytes > 0) {
-    const ssize_t n = ::write(out, data, bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw CopyError("cannot write", path);
-    data += n;
-    bytes -= static_cast<std::size_t>(n);
-  }
+// O_NONBLOCK: should the name have become a FIFO since the scan, opening it must not wait for a writer.
+Fd open_source(const Place& source) {
+  Fd in(::openat(source.folder, source.name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!in) throw CopyError("cannot open", source.path);
+  return in;
 }
 
-// From where both descriptors stand to the end of the file.
-std::uint64_t copy_by_buffer(int in, int out, const Place& source, const Place& target, const OnBytes& on_bytes) {
-  static thread_local std::vector<char> buffer(kBufferBytes);
-  std::uint64_t done = 0;
-  for (;;) {
-    const ssize_t n = ::read(in, buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw CopyError("cannot read", source.path);
-    if (n == 0) return done;
-    const auto bytes = static_cast<std::size_t>(n);
-    write_all(out, buffer.data(), bytes, target.path);
-    done += bytes;
-    on_bytes(bytes);
-  }
+void copy_content(const Ends& ends, const struct stat& info, const Rules& rules, Observer& observer) {
+  ContentCopier content(ends, rules, Target::blank, observer);
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  const bool sparse = may_have_holes(info);
+  const std::uint64_t done = size > 0 ? content.copy({0, size}, sparse) : 0;
+  if (size == 0 || done < size) content.copy_rest(done);
+  // The hole at its end.  Files in /sys, which are shorter than they say, have no blocks and no holes either.
+  if (sparse && done == size && ::ftruncate(ends.out, info.st_size) != 0) throw CopyError("cannot write", ends.target);
+  content.verify();
 }
 
-bool kernel_cannot_copy(int error) {
-  // EPERM: a seccomp filter that does not know the call.
-  constexpr std::array kErrors{EXDEV, EINVAL, ENOSYS, EOPNOTSUPP, EPERM};
-  return std::find(kErrors.begin(), kErrors.end(), error) != kErrors.end();
-}
-
-// As far as copy_file_range goes.  It may stop anywhere, with both descriptors standing where it stopped.
-std::uint64_t copy_by_kernel(int in, int out, const Place& source, const Place& target, const OnBytes& on_bytes) {
-  std::uint64_t done = 0;
-  for (;;) {
-    const ssize_t n = ::copy_file_range(in, nullptr, out, nullptr, kKernelPiece, 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && kernel_cannot_copy(errno)) return done;
-    if (n < 0) {  // the call does not say which side failed
-      const int error = errno;
-      throw CopyError("cannot copy " + shown(source.path) + " to", target.path, error);
-    }
-    if (n == 0) return done;
-    done += static_cast<std::uint64_t>(n);
-    on_bytes(static_cast<std::uint64_t>(n));
-  }
-}
-
-// An end that copy_file_range reports is believed only at the size that stat gave: in /proc and /sys files have
-// content that neither of the two admits to.  Anything else is settled by read().
-std::uint64_t copy_content(int in, int out, const struct stat& info, const Place& source, const Place& target,
-                           const OnBytes& on_bytes, Transfer transfer) {
-  const auto expected = static_cast<std::uint64_t>(info.st_size);
-  std::uint64_t done = 0;
-  if (transfer == Transfer::kernel && expected > 0) {
-    done = copy_by_kernel(in, out, source, target, on_bytes);
-    if (done >= expected) return done;
-  }
-  return done + copy_by_buffer(in, out, source, target, on_bytes);
-}
+// The two file systems between which blocks cannot be shared, so that not each file has to find out.
+struct Pair {
+  dev_t from, to;
+} cannot_share{};
 
 }  // namespace
 
-std::uint64_t copy_file(const Place& source, const Place& target, const std::string& temporary, const OnBytes& on_bytes,
-                        Transfer transfer) {
-  // O_NONBLOCK: should the name have become a FIFO since the scan, opening it must not wait for a writer.
-  const Fd in(::openat(source.folder, source.name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!in) throw CopyError("cannot open", source.path);
-  struct stat info {};
-  if (::fstat(in.get(), &info) != 0) throw CopyError("cannot stat", source.path);
-  if (!S_ISREG(info.st_mode)) throw CopyError(shown(source.path) + " is no longer a regular file");
-  refuse_bad_target(info, source, target);
-  TemporaryFile out(target, temporary);
-  const std::uint64_t bytes = copy_content(in.get(), out.fd(), info, source, target, on_bytes, transfer);
-  set_attributes(out.fd(), Attributes(info), target.path);
-  out.become_target();
-  return bytes;
+bool share_blocks(int in, int out, const struct stat& from, const struct stat& to, const Place& source,
+                  const Place& target, Reflink reflink) {
+  if (reflink == Reflink::never || from.st_size == 0) return false;
+  const bool must = reflink == Reflink::always;
+  if (!must && cannot_share.from == from.st_dev && cannot_share.to == to.st_dev) return false;
+  if (::ioctl(out, FICLONE, in) == 0) return true;
+  const int error = errno;
+  if (must) throw CopyError("failed to clone " + shown(target.path) + " from", source.path, error);
+  if (error == EOPNOTSUPP || error == EXDEV || error == ENOTTY) cannot_share = {from.st_dev, to.st_dev};
+  return false;
 }
 
-void copy_link(const Place& source, const Place& target, const std::string& temporary) {
-  struct stat info {};
-  if (::fstatat(source.folder, source.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-    throw CopyError("cannot stat", source.path);
+void complain_of_change(int in, const struct stat& before, const std::string& path, Observer& observer) {
+  struct stat now {};
+  if (::fstat(in, &now) != 0) return;
+  if (now.st_size == before.st_size && now.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+      now.st_mtim.tv_nsec == before.st_mtim.tv_nsec) {
+    return;
   }
-  char points_to[PATH_MAX];
-  const ssize_t length = ::readlinkat(source.folder, source.name.c_str(), points_to, sizeof points_to - 1);
-  if (length < 0) throw CopyError("cannot read symbolic link", source.path);
-  points_to[length] = '\0';
-  refuse_bad_target(info, source, target);
+  observer.complaints.push_back(shown(path) + " changed while it was copied");
+}
 
-  ::unlinkat(target.folder, temporary.c_str(), 0);  // of a try whose worker was killed
-  if (::symlinkat(points_to, target.folder, temporary.c_str()) != 0) {
-    throw CopyError("cannot create symbolic link", target.path);
+Outcome copy_file(const Place& source, const Place& target, const std::string& temporary, const Rules& rules,
+                  Observer& observer) {
+  const Fd in = open_source(source);
+  const struct stat info = stat_of(in.get(), source.path);
+  if (!S_ISREG(info.st_mode)) throw CopyError(shown(source.path) + " is no longer a regular file");
+  if (check_target(info, source.path, target, rules) == Verdict::leave) {
+    observer.on_passed(static_cast<std::uint64_t>(info.st_size));
+    return Outcome::left;
   }
-  try {
-    set_link_attributes(target.folder, temporary.c_str(), Attributes(info), target.path);
-    if (::renameat(target.folder, temporary.c_str(), target.folder, target.name.c_str()) != 0) {
-      throw CopyError("cannot create symbolic link", target.path);
-    }
-  } catch (...) {
-    ::unlinkat(target.folder, temporary.c_str(), 0);
-    throw;
+  TemporaryFile out(target, temporary);
+  const struct stat made = stat_of(out.fd(), target.path);
+  if (!rules.verify && share_blocks(in.get(), out.fd(), info, made, source, target, rules.reflink)) {
+    observer.on_passed(static_cast<std::uint64_t>(info.st_size));
+  } else {
+    copy_content({in.get(), out.fd(), source.path, target.path}, info, rules, observer);
   }
+  const Attributes attributes(info, read_xattrs({in.get()}));
+  if (target.gives_acls) drop_inherited_acls({out.fd()}, attributes.xattrs);
+  set_attributes(out.fd(), attributes, made, target.path, observer.complaints);
+  out.become_target();
+  complain_of_change(in.get(), info, source.path, observer);
+  return Outcome::copied;
+}
+
+void copy_piece(const Place& source, const Place& temporary, std::uint64_t from, std::uint64_t bytes,
+                const Rules& rules, Observer& observer) {
+  const Fd in = open_source(source);
+  const struct stat info = stat_of(in.get(), source.path);
+  const Fd out(::openat(temporary.folder, temporary.name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  if (!out) throw CopyError("cannot open", temporary.path);
+  const Target there = rules.resume ? Target::partial : Target::blank;
+  ContentCopier content({in.get(), out.get(), source.path, temporary.path}, rules, there, observer);
+  content.copy({from, from + bytes}, may_have_holes(info));
+  content.verify();
 }
 
 }  // namespace mpcopy

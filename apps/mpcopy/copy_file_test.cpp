@@ -5,10 +5,12 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/fd.hpp"
 #include "test_tree.hpp"
@@ -26,13 +28,14 @@ using testing::set_mtime;
 using testing::TemporaryFolder;
 using testing::write_file;
 
-constexpr auto kNobodyListens = [](std::uint64_t) {};
-
-// Each claim for both ways of moving the bytes.
-class CopyFile : public ::testing::TestWithParam<Transfer> {
+// Each claim for all ways of moving the bytes.
+class CopyFile : public ::testing::TestWithParam<Rules> {
  protected:
-  std::uint64_t copy(const std::string& from, const std::string& to) {
-    return copy_file(place(from), place(to), "temporary", kNobodyListens, GetParam());
+  CopyFile() {
+    observer_.on_moved = [this](std::uint64_t bytes) { moved_ += bytes; };
+  }
+  Outcome copy(const std::string& from, const std::string& to) {
+    return copy_file(place(from), place(to), "temporary", rules_, observer_);
   }
   [[nodiscard]] Place place(const std::string& name) const { return {fd_.get(), name, here_ / name}; }
   std::string failure_of(const std::string& from, const std::string& to) {
@@ -46,11 +49,16 @@ class CopyFile : public ::testing::TestWithParam<Transfer> {
   void expect_nothing_left_over() { EXPECT_EQ(description_of(here_ / "temporary"), "missing"); }
 
   TemporaryFolder here_;
+  Rules rules_ = GetParam();
+  Observer observer_;
+  std::uint64_t moved_ = 0;
   Fd fd_{::open(here_.path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
 };
-INSTANTIATE_TEST_SUITE_P(BothTransfers, CopyFile, ::testing::Values(Transfer::kernel, Transfer::read_write),
-                         [](const auto& transfer) {
-                           return transfer.param == Transfer::kernel ? "Kernel" : "ReadWrite";
+INSTANTIATE_TEST_SUITE_P(AllWays, CopyFile,
+                         ::testing::Values(Rules{}, Rules{.reflink = Reflink::never}, Rules{.verify = true}),
+                         [](const auto& rules) {
+                           if (rules.param.verify) return "Verified";
+                           return rules.param.reflink == Reflink::never ? "ReadWrite" : "Kernel";
                          });
 
 TEST_P(CopyFile, KeepsContentModeAndTimesToTheNanosecond) {
@@ -58,27 +66,28 @@ TEST_P(CopyFile, KeepsContentModeAndTimesToTheNanosecond) {
   ::chmod((here_ / "a").c_str(), 0641);
   set_mtime(here_ / "a", 1'000'000'000, 123'456'789);
   const std::string before = description_of(here_ / "a");
-  EXPECT_EQ(copy("a", "b"), 1'000'003U);
+  EXPECT_EQ(copy("a", "b"), Outcome::copied);
+  EXPECT_EQ(moved_, 1'000'003U);
   EXPECT_EQ(description_of(here_ / "b"), before);
   expect_nothing_left_over();
 }
 
 TEST_P(CopyFile, CopiesAnEmptyFile) {
   write_file(here_ / "a", "");
-  EXPECT_EQ(copy("a", "b"), 0U);
+  EXPECT_EQ(copy("a", "b"), Outcome::copied);
   EXPECT_EQ(read_file(here_ / "b"), "");
 }
 
 TEST_P(CopyFile, CopiesAFileWhoseSizeIsNotToldAsInProc) {
   const Place source{AT_FDCWD, "/proc/self/status", "/proc/self/status"};
-  EXPECT_GT(copy_file(source, place("b"), "temporary", kNobodyListens, GetParam()), 0U);
+  copy_file(source, place("b"), "temporary", rules_, observer_);
   EXPECT_NE(read_file(here_ / "b").find("Name:"), std::string::npos);
 }
 
 TEST_P(CopyFile, CopiesAFileThatIsShorterThanItsSizeSaysAsInSys) {
   const std::string path = "/sys/kernel/mm/transparent_hugepage/enabled";
   if (!fs::exists(path)) GTEST_SKIP() << "no " << path << " here";
-  copy_file({AT_FDCWD, path, path}, place("b"), "temporary", kNobodyListens, GetParam());
+  copy_file({AT_FDCWD, path, path}, place("b"), "temporary", rules_, observer_);
   EXPECT_EQ(read_file(here_ / "b"), read_file(path));
 }
 
@@ -86,7 +95,7 @@ TEST_P(CopyFile, CopiesToAnotherFileSystem) {
   const std::string target = "/dev/shm/mpcopy-test-" + std::to_string(::getpid());
   if (::access("/dev/shm", W_OK) != 0) GTEST_SKIP() << "no /dev/shm here";
   write_file(here_ / "a", content_of(70'000));
-  copy_file(place("a"), {AT_FDCWD, target, target}, target + "~", kNobodyListens, GetParam());
+  copy_file(place("a"), {AT_FDCWD, target, target}, target + "~", rules_, observer_);
   EXPECT_EQ(read_file(target), content_of(70'000));
   fs::remove(target);
 }
@@ -179,7 +188,7 @@ TEST_P(CopyFile, LeavesTheOldFileAndNoPieceOfTheNewWhereTheDiskIsFull) {
   const Place target{AT_FDCWD, here_ / "small/b", here_ / "small/b"};
   write_file(target.path, "old");
   try {
-    copy_file(place("a"), target, here_ / "small/temporary", kNobodyListens, GetParam());
+    copy_file(place("a"), target, here_ / "small/temporary", rules_, observer_);
     FAIL() << "1 MB fitted into 64 KiB";
   } catch (const CopyError& error) {
     EXPECT_NE(std::string(error.what()).find("No space left on device"), std::string::npos) << error.what();
@@ -191,44 +200,130 @@ TEST_P(CopyFile, LeavesTheOldFileAndNoPieceOfTheNewWhereTheDiskIsFull) {
 
 TEST_P(CopyFile, TellsTheBytesAsTheyAreCopied) {
   write_file(here_ / "a", content_of(20'000'000));
-  std::uint64_t told = 0;
+  rules_.step_bytes = 1U << 20U;
   int times = 0;
-  copy_file(
-      place("a"), place("b"), "temporary",
-      [&](std::uint64_t bytes) {
-        told += bytes;
-        ++times;
-      },
-      GetParam());
-  EXPECT_EQ(told, 20'000'000U);
+  observer_.on_moved = [&](std::uint64_t bytes) {
+    moved_ += bytes;
+    ++times;
+  };
+  copy("a", "b");
+  EXPECT_EQ(moved_, 20'000'000U);
   EXPECT_GE(times, 2);
 }
 
-class CopyLink : public CopyFile {};
-INSTANTIATE_TEST_SUITE_P(Once, CopyLink, ::testing::Values(Transfer::kernel));
+TEST_P(CopyFile, KeepsHolesAsHoles) {
+  testing::write_sparse_file(here_ / "a", {{1U << 20U, "one"}, {5U << 20U, "two"}}, 9U << 20U);
+  std::uint64_t passed = 0;
+  observer_.on_passed = [&](std::uint64_t bytes) { passed += bytes; };
+  copy("a", "b");
+  EXPECT_EQ(read_file(here_ / "b"), read_file(here_ / "a"));
+  EXPECT_EQ(testing::data_of(here_ / "b"), testing::data_of(here_ / "a"));
+  EXPECT_EQ(moved_ + passed, 9U << 20U);
+}
 
-TEST_P(CopyLink, CopiesTheLinkItselfAlsoWhereItDangles) {
-  fs::create_symlink("no/such/\xff\nplace", here_ / "a");
-  set_mtime(here_ / "a", 1'000'000'000, 987'654'321);
-  copy_link(place("a"), place("b"), "temporary");
+TEST_P(CopyFile, KeepsExtendedAttributes) {
+  write_file(here_ / "a", "x");
+  const std::string large(3000, 'v');
+  if (::setxattr((here_ / "a").c_str(), "user.one", "1", 1, 0) != 0) GTEST_SKIP() << "no extended attributes here";
+  ASSERT_EQ(::setxattr((here_ / "a").c_str(), "user.large", large.data(), large.size(), 0), 0);
+  ::chmod((here_ / "a").c_str(), 0444);
+  copy("a", "b");
   EXPECT_EQ(description_of(here_ / "b"), description_of(here_ / "a"));
-  expect_nothing_left_over();
+  EXPECT_TRUE(observer_.complaints.empty());
 }
 
-TEST_P(CopyLink, ReplacesAFileAndWhatAKilledTryLeft) {
-  fs::create_symlink("new", here_ / "a");
+TEST_P(CopyFile, LeavesOutExtendedAttributesThatTheFileSystemThereDoesNotKnow) {
+  const std::string target = "/dev/shm/mpcopy-test-" + std::to_string(::getpid());
+  if (::access("/dev/shm", W_OK) != 0) GTEST_SKIP() << "no /dev/shm here";
+  write_file(here_ / "a", "x");
+  if (::setxattr((here_ / "a").c_str(), "user.one", "1", 1, 0) != 0) GTEST_SKIP() << "no extended attributes here";
+  copy_file(place("a"), {AT_FDCWD, target, target}, target + "~", rules_, observer_);
+  EXPECT_EQ(read_file(target), "x");
+  EXPECT_TRUE(observer_.complaints.empty());
+  fs::remove(target);
+}
+
+TEST_P(CopyFile, ReportsASourceThatChangesMeanwhile) {
+  write_file(here_ / "a", content_of(1000));
+  observer_.on_moved = [&](std::uint64_t) { write_file(here_ / "a", "changed"); };
+  copy("a", "b");
+  EXPECT_EQ(observer_.complaints, std::vector<std::string>{"'" + (here_ / "a") + "' changed while it was copied"});
+}
+
+TEST_P(CopyFile, VerificationFindsAByteThatWasNotWrittenAsItWasRead) {
+  rules_.verify = true;
+  write_file(here_ / "a", content_of(300'000));
   write_file(here_ / "b", "old");
-  fs::create_symlink("half", here_ / "temporary");
-  copy_link(place("a"), place("b"), "temporary");
-  EXPECT_EQ(fs::read_symlink(here_ / "b"), "new");
+  observer_.on_moved = [&](std::uint64_t) {
+    const Fd out(::open((here_ / "temporary").c_str(), O_WRONLY | O_CLOEXEC));
+    EXPECT_EQ(::pwrite(out.get(), "?", 1, 100'000), 1);
+  };
+  EXPECT_EQ(failure_of("a", "b"), "verification failed: '" + (here_ / "b") + "' is not what was written");
+  EXPECT_EQ(read_file(here_ / "b"), "old");
   expect_nothing_left_over();
 }
 
-TEST_P(CopyLink, RefusesToReplaceADirectoryAndLeavesNothing) {
-  fs::create_symlink("x", here_ / "a");
-  fs::create_directory(here_ / "d");
-  EXPECT_THROW(copy_link(place("a"), place("d"), "temporary"), CopyError);
+TEST_P(CopyFile, UpdateLeavesWhatIsNotOlder) {
+  rules_.update = true;
+  write_file(here_ / "a", "new");
+  write_file(here_ / "b", "old");
+  testing::set_mtime(here_ / "a", 1'000'000'000, 5);
+  testing::set_mtime(here_ / "b", 1'000'000'000, 5);
+  EXPECT_EQ(copy("a", "b"), Outcome::left);
+  EXPECT_EQ(read_file(here_ / "b"), "old");
+  testing::set_mtime(here_ / "b", 1'000'000'000, 4);
+  EXPECT_EQ(copy("a", "b"), Outcome::copied);
+  EXPECT_EQ(read_file(here_ / "b"), "new");
+}
+
+TEST_P(CopyFile, ResumeLeavesWhatHasSizeAndTimeOfItsSource) {
+  rules_.resume = true;
+  write_file(here_ / "a", "new");
+  write_file(here_ / "b", "old");
+  testing::set_mtime(here_ / "a", 1'000'000'000, 5);
+  testing::set_mtime(here_ / "b", 1'000'000'000, 5);
+  EXPECT_EQ(copy("a", "b"), Outcome::left);
+  testing::set_mtime(here_ / "b", 1'000'000'000, 6);
+  EXPECT_EQ(copy("a", "b"), Outcome::copied);
+}
+
+TEST_P(CopyFile, ReflinkAlwaysFailsWhereBlocksCannotBeShared) {
+  rules_ = {.reflink = Reflink::always};
+  write_file(here_ / "a", "x");
+  const std::string failure = failure_of("a", "b");
+  if (failure.empty()) GTEST_SKIP() << "blocks can be shared here";
+  EXPECT_EQ(failure.rfind("failed to clone '" + (here_ / "b") + "' from '" + (here_ / "a") + "': ", 0), 0U) << failure;
   expect_nothing_left_over();
+}
+
+// A range of a file into one that is there.
+class CopyPiece : public CopyFile {
+ protected:
+  void copy_range(std::uint64_t from, std::uint64_t bytes) {
+    copy_piece(place("a"), place("part"), from, bytes, rules_, observer_);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(AllWays, CopyPiece, ::testing::Values(Rules{}, Rules{.verify = true}, Rules{.resume = true}));
+
+TEST_P(CopyPiece, WritesItsRangeAndNothingElse) {
+  write_file(here_ / "a", content_of(1'000'000));
+  write_file(here_ / "part", std::string(1'000'000, '-'));
+  copy_range(300'000, 400'000);
+  const std::string part = read_file(here_ / "part");
+  EXPECT_EQ(part.substr(300'000, 400'000), content_of(1'000'000).substr(300'000, 400'000));
+  EXPECT_EQ(part.substr(0, 300'000), std::string(300'000, '-'));
+  EXPECT_EQ(part.substr(700'000), std::string(300'000, '-'));
+}
+
+TEST_P(CopyPiece, MendsWhatAKilledRunLeft) {
+  rules_.resume = true;  // else pieces go into an empty file
+  testing::write_sparse_file(here_ / "a", {{1U << 20U, content_of(2U << 20U)}}, 8U << 20U);
+  std::string part = read_file(here_ / "a");
+  part[(2U << 20U) + 5] = '?';
+  part[5U << 20U] = '?';  // where the source has a hole
+  write_file(here_ / "part", part);
+  copy_range(0, 8U << 20U);
+  EXPECT_EQ(read_file(here_ / "part"), read_file(here_ / "a"));
 }
 
 }  // namespace

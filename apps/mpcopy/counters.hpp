@@ -4,6 +4,8 @@
 // that nothing is counted twice when the task is done again.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -18,24 +20,46 @@ class SharedCounters {
   // Relaxed throughout: the numbers stand for nothing but themselves.
   class alignas(64) Slot {
    public:
+    // What the worker says: a task begins, an item of it does, the task has ended.
+    void begin(pid_t worker) { worker_.store(worker, std::memory_order_relaxed); }
+    void begin_item(std::uint32_t item) {
+      item_.store(item, std::memory_order_relaxed);
+      item_begin_.store(bytes_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    }
+    void end() { worker_.store(0, std::memory_order_relaxed); }
     void add(const Amount& more) {
       files_.fetch_add(more.files, std::memory_order_relaxed);
       directories_.fetch_add(more.directories, std::memory_order_relaxed);
       bytes_.fetch_add(more.bytes, std::memory_order_relaxed);
+      skipped_.fetch_add(more.skipped, std::memory_order_relaxed);
     }
+
     void clear() {
-      files_.store(0, std::memory_order_relaxed);
-      directories_.store(0, std::memory_order_relaxed);
-      bytes_.store(0, std::memory_order_relaxed);
+      for (auto* number : {&files_, &directories_, &bytes_, &skipped_, &item_begin_}) {
+        number->store(0, std::memory_order_relaxed);
+      }
+      end();
     }
     [[nodiscard]] Amount amount() const {
       return {.files = files_.load(std::memory_order_relaxed),
               .directories = directories_.load(std::memory_order_relaxed),
-              .bytes = bytes_.load(std::memory_order_relaxed)};
+              .bytes = bytes_.load(std::memory_order_relaxed),
+              .skipped = skipped_.load(std::memory_order_relaxed)};
+    }
+    // The worker that is at it; 0: none.
+    [[nodiscard]] pid_t worker() const { return worker_.load(std::memory_order_relaxed); }
+    // Which item of the batch it copies, and how much of that is there.
+    [[nodiscard]] std::uint32_t item() const { return item_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t item_bytes() const {
+      const auto begin = item_begin_.load(std::memory_order_relaxed);
+      const auto bytes = bytes_.load(std::memory_order_relaxed);
+      return bytes > begin ? bytes - begin : 0;
     }
 
    private:
-    std::atomic<std::uint64_t> files_, directories_, bytes_;
+    std::atomic<std::uint64_t> files_, directories_, bytes_, skipped_, item_begin_;
+    std::atomic<pid_t> worker_;
+    std::atomic<std::uint32_t> item_;
   };
 
   // Memory shared with the processes forked from now on, which find it by inherited().  One at a time.

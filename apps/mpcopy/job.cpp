@@ -1,8 +1,5 @@
 #include "job.hpp"
 
-#include <cinttypes>
-#include <cstdio>
-
 #include "text.hpp"
 
 namespace mpcopy {
@@ -15,12 +12,6 @@ std::string source_path(const Folder& folder, const Item& item) { return joined(
 
 std::string target_path(const Folder& folder, const Item& item) {
   return joined(folder.target, target_name(folder, item));
-}
-
-std::string temporary_name(std::uint64_t run, std::uint64_t serial) {
-  char name[64];
-  std::snprintf(name, sizeof name, ".mpcopy-%016" PRIx64 "-%" PRIu64, run, serial);
-  return name;
 }
 
 }  // namespace mpcopy

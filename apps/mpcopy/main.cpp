@@ -1,80 +1,63 @@
 // mpcopy SRC… DST: copies files and folders with a pool of processes.
-#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <clocale>
+#include <csignal>
 #include <cstdio>
 #include <exception>
-#include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "command_line.hpp"
 #include "copier.hpp"
+#include "dry_run.hpp"
 #include "interrupt.hpp"
+#include "json_lines.hpp"
 #include "options.hpp"
 #include "roots.hpp"
 #include "text.hpp"
 
 namespace {
 
-constexpr int kSuccess = 0;
-constexpr int kFailure = 1;  // as `cp`: for a file that was not copied, and for a wrong command line
-
-constexpr auto kDescription =
-    "Copies files and folders with a pool of processes, keeping modes, owners, times and symbolic links.\n"
-    "As with `cp -a`: where DST is a directory, SRC is copied into it; else SRC is copied to that name.\n"
-    "A file appears under its name only when it is whole. What cannot be copied is reported at the end.";
-
-void report(const std::string& message) { std::fprintf(stderr, "mpcopy: %s\n", message.c_str()); }
-
-class Usage : public CLI::Formatter {
-  std::string make_usage(const CLI::App*, std::string) const override { return "Usage: mpcopy [OPTIONS] SRC... DST\n"; }
-};
-
-// The exit status instead, where the command line ends the program: --help, --version, a mistake.
-std::optional<int> parse(int argc, char** argv, mpcopy::Options& options) {
-  CLI::App app{kDescription, "mpcopy"};
-  app.formatter(std::make_shared<Usage>());
-  // One list for both: CLI11 would give all of it to a SRC... and leave nothing for DST.
-  std::vector<std::string> paths;
-  app.add_option("paths", paths)->group("");
-  app.add_option("-j,--processes", options.processes, "Number of worker processes (one per available core)")
-      ->check(CLI::Range(1, 1024));
-  app.add_flag("-q,--quiet", options.quiet, "Show no progress, only what could not be copied");
-  app.set_version_flag("--version", "mpcopy " MPCOPY_VERSION);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& stop) {
-    return app.exit(stop) == 0 ? kSuccess : kFailure;
-  }
-  if (paths.size() < 2) {
-    report(paths.empty() ? "missing SRC and DST" : "missing DST after " + mpcopy::shown(paths[0]));
-    std::fputs("Try 'mpcopy --help' for more information.\n", stderr);
-    return kFailure;
-  }
-  options.destination = std::move(paths.back());
-  paths.pop_back();
-  options.sources = std::move(paths);
-  return std::nullopt;
-}
+using mpcopy::Display;
+using mpcopy::report;
 
 struct Outcome {
   int signal;  // that interrupted it; 0: none
   bool all_copied;
 };
 
+void report_all(const std::vector<std::string>& failures, const mpcopy::Options& options) {
+  for (const std::string& failure : failures) {
+    report(failure);
+    if (options.display == Display::json) mpcopy::print_error(failure);
+  }
+}
+
+void report_interruption(const mpcopy::Copier& copier) {
+  const mpcopy::Amount copied = copier.copied();
+  const mpcopy::Amount& found = copier.found();
+  const std::string files = mpcopy::grouped(found.files) + (copier.found_all() ? "" : " or more");
+  report("interrupted: " + mpcopy::grouped(copied.files) + " of " + files +
+         " files were copied, each of them whole; the same command with --resume copies the other " +
+         mpcopy::grouped(found.files - std::min(copied.files, found.files)) + (copier.found_all() ? "" : " or more"));
+}
+
 Outcome copy(const mpcopy::Options& options) {
-  mpcopy::Roots roots = mpcopy::resolve_roots(options.sources, options.destination);
-  for (const std::string& refused : roots.failures) report(refused);
+  mpcopy::Roots roots = mpcopy::resolve_roots(options.sources, options.destination, options.into);
+  report_all(roots.failures, options);
   if (roots.roots.empty()) return {0, false};
   const mpcopy::InterruptWatch watch;
+  if (options.dry_run) {
+    std::vector<std::string> failures;
+    mpcopy::show_what_would_be_copied(options, std::move(roots.roots), failures);
+    report_all(failures, options);
+    return {mpcopy::InterruptWatch::signal(), roots.failures.empty() && failures.empty()};
+  }
   mpcopy::Copier copier(options, std::move(roots.roots));
   const int signal = copier.run();
-  for (const std::string& failure : copier.failures()) report(failure);
-  if (signal != 0) {
-    report("interrupted: " + mpcopy::grouped(copier.copied().files) + " of " + mpcopy::grouped(copier.found().files) +
-           " files were copied, each of them whole");
-  }
+  report_all(copier.failures(), options);
+  if (signal != 0) report_interruption(copier);
   return {signal, roots.failures.empty() && copier.failures().empty()};
 }
 
@@ -83,11 +66,15 @@ Outcome copy(const mpcopy::Options& options) {
 int main(int argc, char** argv) try {
   std::setlocale(LC_CTYPE, "");  // which characters of a path can be shown
   mpcopy::Options options;
-  if (const auto status = parse(argc, argv, options)) return *status;
+  if (const auto status = mpcopy::parse_command_line(argc, argv, options)) return *status;
+  // A program that reads no more shall not end a copy.
+  if (options.display == Display::json) std::signal(SIGPIPE, SIG_IGN);
   const auto [signal, all_copied] = copy(options);
+  const int status = all_copied ? mpcopy::kSuccess : mpcopy::kFailure;
+  if (options.display == Display::json) mpcopy::print_end(signal != 0 ? 128 + signal : status, signal);
   if (signal != 0) mpcopy::end_by(signal);
-  return all_copied ? kSuccess : kFailure;
+  return status;
 } catch (const std::exception& error) {
   report(error.what());
-  return kFailure;
+  return mpcopy::kFailure;
 }

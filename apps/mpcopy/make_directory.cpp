@@ -1,9 +1,13 @@
 #include "make_directory.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <climits>
 
+#include "base/fd.hpp"
+#include "open_path.hpp"
 #include "roots.hpp"
 #include "text.hpp"
 
@@ -11,11 +15,17 @@ namespace mpcopy {
 namespace {
 
 // 0, or why not.
-int try_make(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) == 0) return 0;
+int try_make_in(int folder, const std::string& name) {
+  if (::mkdirat(folder, name.c_str(), 0700) == 0) return 0;
   if (errno != EEXIST) return errno;
   struct stat there {};
-  return ::lstat(path.c_str(), &there) == 0 && S_ISDIR(there.st_mode) ? 0 : EEXIST;
+  return ::fstatat(folder, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(there.st_mode) ? 0 : EEXIST;
+}
+
+int try_make(const std::string& path) {
+  if (path.size() < PATH_MAX) return try_make_in(AT_FDCWD, path);
+  const multiprocessing::base::Fd folder = open_folder_of(path);
+  return folder ? try_make_in(folder.get(), last_name(path)) : errno;
 }
 
 void check(int error, const std::string& path) {

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "temporary_name.hpp"
+
 namespace mpcopy {
 namespace {
 

@@ -77,9 +77,12 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : without_trailing_slashes(bare.substr(0, slash));
 }
 
-Roots resolve_roots(const std::vector<std::string>& sources, const std::string& destination) {
-  const bool into = is_directory(destination);
-  if (sources.size() > 1 && !into) return {{}, {"target " + shown(destination) + " is not a directory"}};
+Roots resolve_roots(const std::vector<std::string>& sources, const std::string& destination, Into how) {
+  const bool into = how != Into::never && is_directory(destination);
+  if (sources.size() > 1 && how == Into::never) return {{}, {"extra operand " + shown(sources[1])}};
+  if ((sources.size() > 1 || how == Into::always) && !into) {
+    return {{}, {"target " + shown(destination) + " is not a directory"}};
+  }
   Roots result;
   std::unordered_set<std::string> taken;
   for (const std::string& source : sources) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "options.hpp"
+
 namespace mpcopy {
 
 // A file, link or directory of the command line, and the path its copy gets.
@@ -20,8 +22,10 @@ struct Roots {
 // As `cp`: where `destination` is a directory (or a link to one), each source is copied into it under its own
 // last name; else the only source is copied to that very name.  Refused, with a message in failures: several
 // sources and no directory to hold them, a source that is not there, a directory into itself or below itself, and a
-// target that an earlier source has taken.
-Roots resolve_roots(const std::vector<std::string>& sources, const std::string& destination);
+// target that an earlier source has taken.  Into::always: `destination` must be a directory; never: it is the name of
+// the only copy, also where it is a directory.
+Roots resolve_roots(const std::vector<std::string>& sources, const std::string& destination,
+                    Into into = Into::if_directory);
 
 // "c" of a/b/c and of a/b/c/; "/" of "/".
 std::string last_name(const std::string& path);

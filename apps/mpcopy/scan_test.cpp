@@ -5,6 +5,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -22,16 +24,22 @@ using testing::write_file;
 class Scan : public ::testing::Test {
  protected:
   void scan(std::vector<Root> roots) {
-    scanner_ = std::make_unique<Scanner>(std::move(roots), batcher_, failures_);
+    scanner_ = std::make_unique<Scanner>(std::move(roots), batcher_, failures_, options_);
     while (!scanner_->is_done()) scanner_->step();
-    while (auto batch = batcher_.next()) {
-      for (const Item& item : batch->items) {
-        const std::string target = target_path(batch->folders[item.folder], item);
-        found_.insert(target.substr(here_.path().size() + 1));
-      }
+    while (auto batch = batcher_.next_large()) take(*batch);
+    while (auto batch = batcher_.next_small()) take(*batch);
+    while (auto batch = batcher_.next_links()) take(*batch);
+  }
+  void take(const Batch& batch) {
+    for (const Item& item : batch.items) {
+      const std::string target = target_path(batch.folders[item.folder], item);
+      found_.insert(target.substr(here_.path().size() + 1));
+      kinds_[target.substr(here_.path().size() + 1)] = item.kind;
     }
   }
   TemporaryFolder here_;
+  ScanOptions options_;
+  std::map<std::string, Kind> kinds_;
   Batcher batcher_;
   std::vector<std::string> failures_;
   std::unique_ptr<Scanner> scanner_;
@@ -59,11 +67,46 @@ TEST_F(Scan, TakesAFileByItselfUnderANewName) {
   EXPECT_EQ(found_, (std::set<std::string>{"g", "m"}));
 }
 
-TEST_F(Scan, ReportsSpecialFilesAsSkipped) {
+TEST_F(Scan, TellsKindsApart) {
   fs::create_directory(here_ / "s");
   ::mkfifo((here_ / "s/fifo").c_str(), 0600);
+  fs::create_symlink("fifo", here_ / "s/link");
+  write_file(here_ / "s/file", "12345");
   scan({{here_ / "s", here_ / "t"}});
-  EXPECT_EQ(failures_, std::vector<std::string>{"skipped special file '" + (here_ / "s/fifo") + "'"});
+  EXPECT_EQ(kinds_,
+            (std::map<std::string, Kind>{
+                {"t/", Kind::directory}, {"t/fifo", Kind::special}, {"t/link", Kind::link}, {"t/file", Kind::file}}));
+}
+
+TEST_F(Scan, FindsTheContentOfHardLinksOnce) {
+  fs::create_directories(here_ / "s/a");
+  write_file(here_ / "s/one", "12345");
+  fs::create_hard_link(here_ / "s/one", here_ / "s/two");
+  fs::create_hard_link(here_ / "s/one", here_ / "s/a/three");
+  scan({{here_ / "s", here_ / "t"}});
+  EXPECT_EQ(scanner_->found().files, 3U);
+  EXPECT_EQ(scanner_->found().bytes, 5U);
+  const auto links =
+      std::count_if(kinds_.begin(), kinds_.end(), [](auto& one) { return one.second == Kind::hard_link; });
+  EXPECT_EQ(links, 2);
+}
+
+TEST_F(Scan, LeavesOutWhatIsExcludedAndAllBelow) {
+  fs::create_directories(here_ / "s/build/deep");
+  write_file(here_ / "s/build/deep/f", "1");
+  write_file(here_ / "s/a.o", "1");
+  write_file(here_ / "s/a.c", "1");
+  options_.exclude = Exclude({"build", "*.o"});
+  scan({{here_ / "s", here_ / "t"}});
+  EXPECT_EQ(found_, (std::set<std::string>{"t/", "t/a.c"}));
+  EXPECT_EQ(scanner_->found().files, 1U);
+}
+
+TEST_F(Scan, MakesNothingWhereItOnlyLooks) {
+  fs::create_directories(here_ / "s");
+  options_.only_looks = true;
+  scan({{here_ / "s", here_ / "t"}});
+  EXPECT_FALSE(fs::exists(here_ / "t"));
 }
 
 TEST_F(Scan, ReportsATargetThatIsNoDirectory) {

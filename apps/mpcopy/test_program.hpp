@@ -53,6 +53,7 @@ class Program {
     ::dup2(fd, STDOUT_FILENO);
     ::dup2(fd, STDERR_FILENO);
     ::setenv("LC_ALL", "C.UTF-8", 1);
+    std::signal(SIGINT, SIG_DFL);  // a shell that runs us in the background has it ignored
     prepare();
     ::execv(argv[0], argv.data());
     ::_exit(127);
