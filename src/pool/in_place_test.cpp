@@ -11,11 +11,19 @@
 
 #include "multiprocessing/pool.hpp"
 #include "pool/pool_test_support.hpp"
+#include "support/sanitizers.hpp"
 
 namespace {
 constinit std::atomic<int> aligned_allocations{0};
 }
 
+// ThreadSanitizer brings its own, and there is no place for two.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MP_OPERATOR_NEW_IS_TAKEN
+#endif
+#endif
+#if !defined(MP_OPERATOR_NEW_IS_TAKEN)
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
   ++aligned_allocations;
   void* const memory = std::aligned_alloc(static_cast<std::size_t>(alignment), bytes);
@@ -24,6 +32,7 @@ void* operator new(std::size_t bytes, std::align_val_t alignment) {
 }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+#endif
 
 namespace multiprocessing {
 namespace {
@@ -46,7 +55,7 @@ class PoolInPlace : public ::testing::Test {
 TEST_F(PoolInPlace, PlainResultsOfAMapAreWrittenWhereTheCallerGetsThem) {
   const int before = aligned_allocations;
   const std::vector<Plain> results = pool.map([](int n) { return Plain{n + 100}; }, numbers);
-  EXPECT_EQ(aligned_allocations - before, 1);
+  if (!testing::under_tsan) EXPECT_EQ(aligned_allocations - before, 1);
   for (std::size_t i = 0; i < numbers.size(); ++i) ASSERT_EQ(results[i].number, numbers[i] + 100);
 }
 
