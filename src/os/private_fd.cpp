@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <mutex>
-#include <new>
 
 #include "os/programs.hpp"
 
@@ -17,12 +16,12 @@ constinit PrivateFd* first = nullptr;
 
 struct PrivateFd::AtFork {
   static void close_copies() noexcept {
-    new (&no_forks) std::mutex;
     for (PrivateFd* one = std::exchange(first, nullptr); one != nullptr;) {
       ::close(std::exchange(one->fd_, -1));
       one->listed_ = false;
       one = one->next_;
     }
+    no_forks.unlock();  // this thread is the one that forked
   }
   static const int registered;
 };

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <new>
 #include <thread>
 #include <utility>
 
@@ -23,10 +22,9 @@ constexpr std::chrono::microseconds longest_pause{2'000};
 
 constinit std::mutex one_at_a_time;
 
-// A fork waits until no thread is in the middle of something; the child, in which only the forking thread goes on, has a
-// mutex that nobody holds.
+// A fork waits until no thread is in the middle of something.  In the child the forking thread goes on, which holds it.
 [[maybe_unused]] const int registered =
-    os::at_fork([] { one_at_a_time.lock(); }, [] { one_at_a_time.unlock(); }, [] { new (&one_at_a_time) std::mutex; });
+    os::at_fork([] { one_at_a_time.lock(); }, [] { one_at_a_time.unlock(); }, [] { one_at_a_time.unlock(); });
 
 // Not of a program that runs for another user: those variables are the caller's.
 std::string environment(const char* name) {
