@@ -57,11 +57,16 @@ Directory::Directory(Missing missing) : missing_(missing) {
 
 Directory::Directory(std::string path) : path_(std::move(path)) { take(open(missing_)); }
 
+// Whoever removes its last name removes the directory, maybe between our making and opening it: again.  Not for ever: a link
+// that leads nowhere is there and cannot be opened, too.
 int Directory::open(Missing missing) {
-  const int fd = os::open_directory(path_.c_str());
-  if (fd != -ENOENT || missing == Missing::is_an_error) return fd;
-  const int made = os::make_directory(path_.c_str());
-  return made < 0 && made != -EEXIST ? made : os::open_directory(path_.c_str());
+  constexpr int most_tries = 1000;
+  for (int tries = 0;; ++tries) {
+    const int fd = os::open_directory(path_.c_str());
+    if (fd != -ENOENT || missing == Missing::is_an_error || tries == most_tries) return fd;
+    const int made = os::make_directory(path_.c_str());
+    if (made < 0 && made != -EEXIST) return made;
+  }
 }
 
 bool Directory::choose(std::string path, bool last) {

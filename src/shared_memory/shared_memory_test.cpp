@@ -300,6 +300,21 @@ TEST_F(SharedMemoryTest, TheDirectoryThatItMadeGoesWithTheLastName) {
   ::unsetenv("XDG_RUNTIME_DIR");
 }
 
+// Between one program's making and opening it, too.
+TEST_F(SharedMemoryTest, TheDirectoryMayComeAndGoWithTheNamesOfOtherPrograms) {
+  ::unsetenv("MULTIPROCESSING_RUNTIME_DIR");
+  ::setenv("XDG_RUNTIME_DIR", directory().c_str(), 1);
+  std::vector<Child> programs;
+  for (int i = 0; i < 4; ++i) {
+    programs.emplace_back(Child::plain, [i] {
+      for (int round = 0; round < 300; ++round) create("program" + std::to_string(i), 10).unlink();
+    });
+  }
+  for (Child& program : programs) EXPECT_EQ(program.wait(), 0);
+  EXPECT_TRUE(entries().empty());
+  ::unsetenv("XDG_RUNTIME_DIR");
+}
+
 TEST_F(SharedMemoryTest, AProgramThatHidesFromDebuggersIsAClearErrorForOtherUsersThanRoot) {
   if (::geteuid() != 0) GTEST_SKIP() << "it takes two users to show this";
   ASSERT_EQ(::chown(directory().c_str(), 12'345, 12'345), 0);
