@@ -4,6 +4,7 @@
 #include <iostream>
 #include <multiprocessing/pool.hpp>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 namespace mp = multiprocessing;
@@ -23,17 +24,15 @@ int main() {
   std::cout << "apply_async: ready at once: " << std::boolalpha << later.ready() << std::endl;
   std::cout << "apply_async: " << later.get() << std::endl;
 
-  const auto called_back = pool.apply_async(test, 3);
-  called_back.on_success([](int result) { std::cout << "called back with " << result << std::endl; });
-  called_back.wait();
-
+  // Callbacks run in a thread of the pool: what they print is one string each.
+  pool.apply_async(test, 3).on_success([](int r) { std::cout << "called back with " + std::to_string(r) + "\n"; });
   const auto failing = pool.apply_async(test, -1);
-  failing.on_error([](const std::exception_ptr&) { std::cout << "called back with an error" << std::endl; });
+  failing.on_error([](const std::exception_ptr&) { std::cout << "called back with an error\n"; });
+  pool.close();
+  pool.join();
   try {
     failing.get();
   } catch (const std::invalid_argument& error) {
     std::cout << "std::invalid_argument: " << error.what() << std::endl;
   }
-  pool.close();
-  pool.join();
 }
