@@ -28,13 +28,15 @@ def u64(address, offset):
     return number(address, offset, "u", 8)
 
 
-class Handle:
-    """A handle and the name of what it is one of."""
+class Printer:
+    """An object and the name of what it is one of."""
 
     def __init__(self, name, value):
         self.name = name
         self.value = value
 
+
+class Handle(Printer):
     def to_string(self):
         ref = self.find_ref(self.value)
         address = int(ref["address_"])
@@ -125,11 +127,8 @@ class Array(Handle):
         return "array"
 
 
-class Pool:
+class Pool(Printer):
     """Its workers, whom one may attach to; needs the debug information of the library."""
-
-    def __init__(self, name, value):
-        self.value = value
 
     def to_string(self):
         core = self.value["core_"]["_M_ptr"]
@@ -144,10 +143,7 @@ class Pool:
         return f"pool of {count} workers: " + ", ".join(str(pid) for pid in pids)
 
 
-class Process:
-    def __init__(self, name, value):
-        self.value = value
-
+class Process(Printer):
     def to_string(self):
         child = self.value["child_"]["_M_ptr"]
         if int(child) == 0:
