@@ -27,7 +27,7 @@ install(EXPORT multiprocessing-targets NAMESPACE multiprocessing:: DESTINATION "
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/multiprocessing-config.cmake.in"
   "${PROJECT_BINARY_DIR}/multiprocessing-config.cmake" INSTALL_DESTINATION "${mp_package_dir}")
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/multiprocessing-config-version.cmake"
-  COMPATIBILITY SameMinorVersion)
+  COMPATIBILITY SameMajorVersion)
 install(FILES
   "${PROJECT_BINARY_DIR}/multiprocessing-config.cmake"
   "${PROJECT_BINARY_DIR}/multiprocessing-config-version.cmake"

@@ -49,7 +49,8 @@ function(mp_library target)
   target_link_options(${target} PUBLIC -Wl,--build-id)
   set_target_properties(${target} PROPERTIES
     POSITION_INDEPENDENT_CODE ON
+    # A program sees what the public headers declare, nothing else: they push visibility(default) (docs/abi.md).
+    CXX_VISIBILITY_PRESET hidden
     VERSION ${PROJECT_VERSION}
-    # Before 1.0 a minor version may break the ABI.
-    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+    SOVERSION ${PROJECT_VERSION_MAJOR})
 endfunction()

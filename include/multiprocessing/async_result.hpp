@@ -36,6 +36,8 @@
 #include "multiprocessing/detail/pool_jobs.hpp"
 #include "multiprocessing/errors.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 // The result of a call that goes on.  A cheap handle; copies name the same result.
@@ -265,3 +267,5 @@ template <std::ranges::input_range Range, class Rep, class Period>
 }
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

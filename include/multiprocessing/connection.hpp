@@ -51,6 +51,8 @@
 #include "multiprocessing/detail/message_buffer.hpp"
 #include "multiprocessing/errors.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 // A file descriptor as a value that can be sent through a connection.
@@ -237,3 +239,5 @@ class Connection {
 [[nodiscard]] std::pair<Connection, Connection> Pipe(PipeOptions options = {});
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -15,6 +15,8 @@
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/start_method.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 class Pool;
@@ -52,3 +54,5 @@ class Context {
 [[nodiscard]] inline Context get_context() noexcept { return Context(get_start_method()); }
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

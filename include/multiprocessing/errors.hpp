@@ -14,6 +14,8 @@
 #include <string_view>
 #include <system_error>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 class Error : public std::runtime_error {
@@ -95,3 +97,5 @@ class ManagerDied : public Error {  // its server was shut down or killed, or th
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -27,6 +27,8 @@
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/pool_options.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 class Executor {
@@ -90,3 +92,5 @@ class Executor {
 using executor = Executor;  // as the standard's names are written
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -54,6 +54,8 @@
 #include "multiprocessing/detail/deadline.hpp"
 #include "multiprocessing/tls_options.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace channel {
@@ -107,3 +109,5 @@ struct ClientOptions {
 [[nodiscard]] Connection Client(std::string_view address, std::string authkey = {}, ClientOptions options = {});
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -34,6 +34,8 @@
 #include "multiprocessing/detail/deadline.hpp"
 #include "multiprocessing/detail/ref.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace channel {
@@ -173,3 +175,5 @@ class View {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 // process and of those it starts from then on.  Errors: what cannot be written is lost; a closed pipe raises no SIGPIPE.
 #pragma once
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 enum class LogLevel { debug = 10, info = 20, warning = 30, error = 40 };  // Python's numbers
@@ -28,3 +30,5 @@ enum class LogLevel { debug = 10, info = 20, warning = 30, error = 40 };  // Pyt
 void log_to_stderr(LogLevel level = LogLevel::warning) noexcept;
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -48,6 +48,8 @@
 #include "multiprocessing/start_method.hpp"
 #include "multiprocessing/tls_options.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 struct ManagerOptions {
@@ -283,3 +285,5 @@ void register_method(const std::string& name, Method method) {
 }
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -26,6 +26,8 @@
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/proxies.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace managers {
@@ -164,3 +166,5 @@ class PoolProxy : public managers::ProxyBase {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -32,6 +32,8 @@
 #include "multiprocessing/queue.hpp"
 #include "multiprocessing/tls_options.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace managers {
@@ -111,3 +113,5 @@ class ManagerServer {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -44,6 +44,8 @@
 #include "multiprocessing/detail/parallel_work.hpp"
 #include "multiprocessing/pool_errors.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 struct ParallelOptions {
@@ -107,3 +109,5 @@ T parallel_reduce(Range&& range, T init, Op op, ParallelOptions options = {}) {
 }
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -67,6 +67,8 @@
 #include "multiprocessing/pool_stats.hpp"
 #include "multiprocessing/serialize.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 // What imap and imap_unordered return: a range to be iterated once, whose iterators give T&.  It reads its input as
@@ -326,3 +328,5 @@ class Pool {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -17,6 +17,8 @@
 
 #include "multiprocessing/errors.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace crash {
@@ -90,3 +92,5 @@ class PoolBroken : public Error {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

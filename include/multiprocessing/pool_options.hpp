@@ -15,6 +15,8 @@
 #include "multiprocessing/detail/routine.hpp"
 #include "multiprocessing/start_method.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 constexpr std::uint64_t kib(std::uint64_t n) noexcept { return n << 10; }
@@ -68,3 +70,5 @@ struct MapOptions {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 struct WorkerStats {
@@ -34,3 +36,5 @@ struct PoolStats {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -64,6 +64,8 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/start_method.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace memory {
@@ -254,3 +256,5 @@ std::optional<ProcessInfo> parent_process();
 int cpu_count();
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

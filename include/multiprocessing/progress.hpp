@@ -35,6 +35,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 enum class ProgressUnit {
@@ -175,3 +177,5 @@ template <std::ranges::input_range Range>
 }
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

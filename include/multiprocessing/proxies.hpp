@@ -43,6 +43,8 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/synchronize.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace managers {
@@ -589,3 +591,5 @@ class Proxy : public managers::ProxyBase {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

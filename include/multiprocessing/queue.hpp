@@ -46,6 +46,8 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/loan.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace channel {
@@ -430,3 +432,5 @@ class SimpleQueue {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -26,6 +26,8 @@
 
 #include "multiprocessing/detail/register_exception.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 template <class E>
@@ -44,3 +46,5 @@ void register_exception() noexcept {
 }
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

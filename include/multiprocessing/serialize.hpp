@@ -49,6 +49,8 @@
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/callable.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 template <class T>
@@ -170,3 +172,5 @@ struct Format<Bound<F, Args...>> : Varying {
 
 }  // namespace codec
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -36,6 +36,8 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/shared_memory.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 // One value of a list.  Made from whatever can be one, without surprises: a text is no bool, and no item is a pointer.
@@ -184,3 +186,5 @@ class SharedMemoryManager {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

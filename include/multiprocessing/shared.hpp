@@ -27,6 +27,8 @@
 #include "multiprocessing/detail/constant.hpp"
 #include "multiprocessing/detail/undecoded.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 template <class T>
@@ -79,3 +81,5 @@ inline constexpr bool travels_as_itself<Shared<T>> = true;
 }  // namespace codec
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -53,6 +53,8 @@
 #include "multiprocessing/detail/undecoded.hpp"
 #include "multiprocessing/errors.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace shared_memory {
@@ -114,3 +116,5 @@ class SharedMemory {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -35,6 +35,8 @@
 
 #include "multiprocessing/synchronize.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace synchronize {
@@ -161,3 +163,5 @@ class Array : public synchronize::Handle<memory::Kind::array> {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

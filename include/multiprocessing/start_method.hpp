@@ -36,6 +36,8 @@
 
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 enum class StartMethod { fork, spawn, forkserver };
@@ -56,3 +58,5 @@ void set_start_method(StartMethod method, SetStartMethodOptions options = {});
 void init(int argc, char** argv);
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -39,6 +39,8 @@
 #include "multiprocessing/detail/undecoded.hpp"
 #include "multiprocessing/errors.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 namespace synchronize {
@@ -309,3 +311,5 @@ class Barrier : public synchronize::Handle<memory::Kind::barrier> {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

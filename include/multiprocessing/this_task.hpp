@@ -8,9 +8,13 @@
 // Threads: any of the worker's.  Outside of a task: false.  Cost: a load.
 #pragma once
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 // The task's soft_timeout (pool_options.hpp) has passed: it should come to its end.
 [[nodiscard]] bool stop_requested() noexcept;
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

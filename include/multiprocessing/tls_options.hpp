@@ -10,6 +10,8 @@
 
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 struct TlsOptions {
@@ -21,3 +23,5 @@ struct TlsOptions {
 };
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

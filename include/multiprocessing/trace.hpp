@@ -22,8 +22,12 @@
 
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 void trace_to(const std::string& path);
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

@@ -27,6 +27,8 @@
 #include "multiprocessing/detail/deadline.hpp"
 #include "multiprocessing/queue.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 
 // What wait() waits for; holds the connection or the queue, but not a bare descriptor.
@@ -86,3 +88,5 @@ template <class Rep, class Period>
 }
 
 }  // namespace multiprocessing
+
+#pragma GCC visibility pop

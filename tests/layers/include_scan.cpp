@@ -26,10 +26,15 @@ struct Include {
   std::string target;  // as written
 };
 
-std::vector<Include> includes_of(const fs::path& file) {
-  static const std::regex pattern{R"(^\s*#\s*include\s*[<"]([^>"]+)[>"])"};
+std::ifstream opened(const fs::path& file) {
   std::ifstream stream{file};
   if (!stream) throw std::runtime_error("cannot read " + file.string());
+  return stream;
+}
+
+std::vector<Include> includes_of(const fs::path& file) {
+  static const std::regex pattern{R"(^\s*#\s*include\s*[<"]([^>"]+)[>"])"};
+  std::ifstream stream = opened(file);
   std::vector<Include> found;
   std::string text;
   for (int line = 1; std::getline(stream, text); ++line) {
@@ -37,6 +42,18 @@ std::vector<Include> includes_of(const fs::path& file) {
     if (std::regex_search(text, match, pattern)) found.push_back({line, match[1]});
   }
   return found;
+}
+
+// The names that a header declares are visible outside of a shared library that is compiled with -fvisibility=hidden.
+bool makes_its_names_visible(const fs::path& header) {
+  std::ifstream stream = opened(header);
+  bool pushed = false;
+  for (std::string line; std::getline(stream, line);) {
+    if (line == "#pragma GCC visibility push(default)") pushed = true;
+    if (line == "#pragma GCC visibility pop") pushed = false;
+    if (line.starts_with("namespace ") && !pushed) return false;
+  }
+  return !pushed;
 }
 
 class Scan {
@@ -47,6 +64,12 @@ class Scan {
   std::vector<std::string> run() && {
     for (const auto& tree : {include_, src_}) {
       for (const auto& file : sources_below(tree)) check_file(file);
+    }
+    for (const auto& header : sources_below(include_)) {
+      if (!makes_its_names_visible(header)) {
+        offences_.push_back(shown(header) + " needs '#pragma GCC visibility push(default)' before its first namespace" +
+                            " and pop after its last");
+      }
     }
     for (const auto& [header, layer] : rules_.public_headers) {
       if (!fs::exists(include_ / "multiprocessing" / header)) {

@@ -1,4 +1,5 @@
-// Finds includes that point upward: from a file of one layer to a file of a layer above it.
+// Finds includes that point upward, from a file of one layer to a file of a layer above it, and public headers whose names
+// a program would not find in the shared library.
 #pragma once
 
 #include <filesystem>
@@ -19,7 +20,7 @@ struct Rules {
 
 // Every offence below root/src and root/include, one line each, made for a reader: where, what, and what to do.
 // Offences are: an include of a higher layer; a folder under src/ that is no layer; a public header without a line
-// in the table, and a line without a header.
+// in the table, and a line without a header; a public header that leaves its names hidden.
 std::vector<std::string> find_offences(const std::filesystem::path& root, const Rules& rules);
 
 }  // namespace multiprocessing::layers

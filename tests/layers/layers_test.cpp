@@ -107,5 +107,15 @@ TEST_F(LayerScan, FindsATableEntryWithoutItsHeader) {
   EXPECT_EQ(offences(), "the table of public headers names gone.hpp, which does not exist\n");
 }
 
+TEST_F(LayerScan, FindsAPublicHeaderThatLeavesItsNamesHidden) {
+  public_headers_ = {{"a.hpp", "low"}, {"b.hpp", "low"}};
+  write("include/multiprocessing/a.hpp", "namespace a {}\n");
+  write("include/multiprocessing/b.hpp",
+        "#pragma GCC visibility push(default)\nnamespace b {}\n#pragma GCC visibility pop\n");
+  EXPECT_EQ(offences(),
+            "include/multiprocessing/a.hpp needs '#pragma GCC visibility push(default)' before its first namespace"
+            " and pop after its last\n");
+}
+
 }  // namespace
 }  // namespace multiprocessing::layers

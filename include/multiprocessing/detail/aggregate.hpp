@@ -16,6 +16,8 @@
 
 #include "multiprocessing/detail/aggregate_fields.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 template <class... T>
@@ -207,3 +209,5 @@ template <class T>
 using fields_of = decltype(visit_fields<field_count<T>>(std::declval<T&>(), probe::CollectTypes{}));
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

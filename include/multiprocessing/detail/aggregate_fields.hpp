@@ -6,6 +6,8 @@
 
 #include <cstddef>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 inline constexpr std::size_t kMaxFields = 32;
@@ -228,3 +230,5 @@ constexpr decltype(auto) visit_fields(T& value, F&& f) {
 }
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

@@ -22,6 +22,8 @@
 #include "multiprocessing/detail/archive_writer.hpp"
 #include "multiprocessing/errors.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 [[noreturn]] void rethrow_as_not_sendable(const char* what);
@@ -118,3 +120,5 @@ void bulk_assign(T& value, std::span<const std::byte> bytes) noexcept {
 }
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

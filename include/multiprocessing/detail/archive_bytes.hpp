@@ -20,6 +20,8 @@
 #include "multiprocessing/detail/ref.hpp"
 #include "multiprocessing/detail/shared_fd.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 // A growable run of bytes.  Not std::vector<std::byte>: its growth zero-fills what is about to be
@@ -121,3 +123,5 @@ class Decoder {
 };
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

@@ -24,6 +24,8 @@
 #include "multiprocessing/detail/aggregate.hpp"
 #include "multiprocessing/detail/archive_bytes.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 class Writer;
@@ -369,3 +371,5 @@ consteval Why why() {
 }
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

@@ -9,8 +9,8 @@
 #include <bitset>
 #include <chrono>
 #include <complex>
+#include <concepts>
 #include <deque>
-#include <filesystem>
 #include <initializer_list>
 #include <list>
 #include <map>
@@ -30,6 +30,8 @@
 #include <vector>
 
 #include "multiprocessing/detail/archive_writer.hpp"
+
+#pragma GCC visibility push(default)
 
 namespace multiprocessing::codec {
 
@@ -81,14 +83,21 @@ struct Format<std::basic_string<C, Traits, A>> : Varying {
   }
 };
 
-template <>
-struct Format<std::filesystem::path> : Varying {
+// std::filesystem::path, by its shape: who does not send one need not compile <filesystem>.
+template <class P>
+concept filesystem_path = std::is_class_v<P> && requires(const P& path) {
+  P::preferred_separator;
+  requires std::same_as<typename P::string_type, std::string>;
+  { path.native() } -> std::same_as<const std::string&>;
+  { path.lexically_normal() } -> std::same_as<P>;
+};
+
+template <filesystem_path P>
+struct Format<P> : Varying {
   using parts = Types<>;
   static constexpr std::size_t kMinBytes = sizeof(std::uint64_t);
-  static void write(Writer& out, const std::filesystem::path& value) {
-    Format<std::string>::write(out, value.native());
-  }
-  static std::filesystem::path read(Reader& in) { return Format<std::string>::read(in); }
+  static void write(Writer& out, const P& value) { Format<std::string>::write(out, value.native()); }
+  static P read(Reader& in) { return Format<std::string>::read(in); }
 };
 
 // ---- Containers: count u64, elements ----
@@ -582,3 +591,5 @@ requires(!std::is_polymorphic_v<T> && !std::is_array_v<T>) struct Format<std::we
 };
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 
 #include "multiprocessing/detail/archive_core.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 // The archives as a serialize function sees them: ar(a, b), ar & a, ar << a, cereal::make_nvp, base_class,
@@ -426,3 +428,5 @@ void InputArchive::get(cereal::BinaryData<T>& data) {
 }
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

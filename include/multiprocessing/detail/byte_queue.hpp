@@ -11,6 +11,8 @@
 #include "multiprocessing/detail/deadline.hpp"
 #include "multiprocessing/detail/ref.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::channel {
 
 using detail::Deadline;
@@ -83,3 +85,5 @@ class ByteQueue {
 };
 
 }  // namespace multiprocessing::channel
+
+#pragma GCC visibility pop

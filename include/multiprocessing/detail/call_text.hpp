@@ -13,6 +13,8 @@
 
 #include "multiprocessing/detail/pool_core.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::pool {
 
 [[nodiscard]] std::string number_text(long long number);
@@ -61,3 +63,5 @@ std::string callable_text([[maybe_unused]] const F& f) {
 }
 
 }  // namespace multiprocessing::pool
+
+#pragma GCC visibility pop

@@ -30,6 +30,8 @@
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/callable_token.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 // ---- What travels for a parameter, an argument or a result of type T ----
@@ -314,3 +316,5 @@ class Call {
 };
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

@@ -17,6 +17,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 struct Token {
@@ -39,3 +41,5 @@ static_assert(std::is_trivially_copyable_v<Token> && sizeof(Token) == 32);
 void learn_modules();
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include "multiprocessing/detail/archive_bytes.hpp"
 #include "multiprocessing/detail/ref.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 struct Constant {
@@ -28,3 +30,5 @@ struct Constant {
                                                    std::shared_ptr<const void> (*decode)(Decoder&));
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop

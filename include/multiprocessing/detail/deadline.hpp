@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::detail {
 
 class Deadline {
@@ -43,3 +45,5 @@ class Deadline {
 };
 
 }  // namespace multiprocessing::detail
+
+#pragma GCC visibility pop

@@ -18,6 +18,8 @@
 #include "multiprocessing/detail/ref.hpp"
 #include "multiprocessing/detail/shared_fd.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::channel {
 
 using detail::Deadline;
@@ -146,3 +148,5 @@ class FamilyLink final : public Link {
 [[noreturn]] void throw_closed_connection(const char* verb);
 
 }  // namespace multiprocessing::channel
+
+#pragma GCC visibility pop

@@ -23,6 +23,8 @@
 #include "multiprocessing/detail/message_buffer.hpp"
 #include "multiprocessing/detail/ref.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::managers {
 
 using detail::Deadline;
@@ -303,3 +305,5 @@ class ProxyBase {
 };
 
 }  // namespace multiprocessing::managers
+
+#pragma GCC visibility pop

@@ -19,6 +19,8 @@
 #include "multiprocessing/detail/callable.hpp"
 #include "multiprocessing/detail/manager_client.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::managers {
 
 // An object of some class, that knows which.
@@ -125,3 +127,5 @@ void write_arguments(Ask& ask, const Given&... given) {
 }
 
 }  // namespace multiprocessing::managers
+
+#pragma GCC visibility pop

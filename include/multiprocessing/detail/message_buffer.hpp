@@ -11,6 +11,8 @@
 #include "multiprocessing/detail/byte_queue.hpp"
 #include "multiprocessing/detail/ref.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::channel {
 
 // Collects messages end to end; uninitialised memory that is kept for the next time.
@@ -106,3 +108,5 @@ class Scratch {
 };
 
 }  // namespace multiprocessing::channel
+
+#pragma GCC visibility pop

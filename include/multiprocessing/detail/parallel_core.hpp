@@ -9,6 +9,8 @@
 
 #include "multiprocessing/detail/archive_bytes.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::parallel {
 
 using Index = std::uint64_t;
@@ -59,3 +61,5 @@ inline constexpr std::size_t area_alignment = 4096;
 [[nodiscard]] std::string items_text(const char* call, const char* mangled, Index first, Index last);
 
 }  // namespace multiprocessing::parallel
+
+#pragma GCC visibility pop

@@ -21,6 +21,8 @@
 #include "multiprocessing/detail/callable.hpp"
 #include "multiprocessing/detail/parallel_core.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::parallel {
 
 // Calls body(items, count), where items[i] is the i-th item: of the range itself where that can be, else of a copy
@@ -166,3 +168,5 @@ class ReduceWork final : public Work {
 };
 
 }  // namespace multiprocessing::parallel
+
+#pragma GCC visibility pop

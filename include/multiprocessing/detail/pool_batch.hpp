@@ -24,6 +24,8 @@
 #include "multiprocessing/detail/callable.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::pool {
 
 enum class Status : std::uint8_t { value, exception };
@@ -168,3 +170,5 @@ std::exception_ptr take_result(codec::Decoder& in, const Accept& accept) {
 }
 
 }  // namespace multiprocessing::pool
+
+#pragma GCC visibility pop

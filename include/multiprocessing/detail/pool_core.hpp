@@ -14,6 +14,8 @@
 #include "multiprocessing/detail/archive_bytes.hpp"
 #include "multiprocessing/detail/deadline.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing {
 struct PoolOptions;
 struct PoolStats;
@@ -120,3 +122,5 @@ void encode_current_exception(codec::Encoder& out);
 [[nodiscard]] std::string type_text(const char* mangled);
 
 }  // namespace multiprocessing::pool
+
+#pragma GCC visibility pop

@@ -23,6 +23,8 @@
 #include "multiprocessing/detail/pool_batch.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::pool {
 
 // Some items and, later, their outcomes.
@@ -203,3 +205,5 @@ class ImapSource final : public ImapReader {
 };
 
 }  // namespace multiprocessing::pool
+
+#pragma GCC visibility pop

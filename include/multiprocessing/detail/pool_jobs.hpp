@@ -20,6 +20,8 @@
 #include "multiprocessing/detail/pool_batch.hpp"
 #include "multiprocessing/detail/pool_core.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::pool {
 
 // A job with one final value.
@@ -215,3 +217,5 @@ class MapJob final : public ValueJob<map_value<Result>> {
 };
 
 }  // namespace multiprocessing::pool
+
+#pragma GCC visibility pop

@@ -16,6 +16,8 @@
 #include "multiprocessing/detail/archive.hpp"
 #include "multiprocessing/detail/callable.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::detail {
 
 class Runnable {
@@ -126,3 +128,5 @@ class Call final : public Target {
 };
 
 }  // namespace multiprocessing::detail
+
+#pragma GCC visibility pop

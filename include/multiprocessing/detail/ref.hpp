@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::memory {
 
 enum class Kind : std::uint32_t {
@@ -96,3 +98,5 @@ struct Block {
 void keep_block(Block block) noexcept;
 
 }  // namespace multiprocessing::memory
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 
 #include "multiprocessing/detail/archive.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::pool {
 
 struct ExceptionType {
@@ -65,3 +67,5 @@ void rethrow_exception([[maybe_unused]] codec::Decoder& value, [[maybe_unused]] 
 }
 
 }  // namespace multiprocessing::pool
+
+#pragma GCC visibility pop

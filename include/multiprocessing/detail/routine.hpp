@@ -12,6 +12,8 @@
 
 #include "multiprocessing/detail/process_target.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::detail {
 
 class Routine {
@@ -55,3 +57,5 @@ class Routine {
 };
 
 }  // namespace multiprocessing::detail
+
+#pragma GCC visibility pop

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::detail {
 
 class SharedFd {
@@ -19,3 +21,5 @@ class SharedFd {
 };
 
 }  // namespace multiprocessing::detail
+
+#pragma GCC visibility pop

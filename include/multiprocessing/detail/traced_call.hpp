@@ -12,6 +12,8 @@
 #include <memory>
 #include <type_traits>
 
+#pragma GCC visibility push(default)
+
 extern "C" void multiprocessing_traced_call(void (*function)(void*), void* argument);
 
 namespace multiprocessing::crash {
@@ -24,3 +26,5 @@ void traced(F&& f) {
 }
 
 }  // namespace multiprocessing::crash
+
+#pragma GCC visibility pop

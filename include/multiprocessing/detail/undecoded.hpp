@@ -4,6 +4,8 @@
 //   explicit Queue(codec::Undecoded) noexcept;
 #pragma once
 
+#pragma GCC visibility push(default)
+
 namespace multiprocessing::codec {
 
 struct Undecoded {
@@ -11,3 +13,5 @@ struct Undecoded {
 };
 
 }  // namespace multiprocessing::codec
+
+#pragma GCC visibility pop
