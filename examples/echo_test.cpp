@@ -2,10 +2,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <filesystem>
-#include <fstream>
-#include <set>
-
 #include "examples/program.hpp"
 #include "multiprocessing/listener.hpp"
 #include "multiprocessing/process.hpp"
@@ -14,19 +10,13 @@
 namespace {
 
 namespace mp = multiprocessing;
+using mp::examples::Folder;
 using mp::examples::Program;
 using mp::testing::Watchdog;
 using namespace std::chrono_literals;
 
 class EchoExample : public ::testing::Test {
  protected:
-  EchoExample() {
-    std::string name = (std::filesystem::temp_directory_path() / "mp-echo-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    std::ofstream(key_file_ = folder_ / "key") << key_ << '\n';
-  }
-  ~EchoExample() override { std::filesystem::remove_all(folder_); }
-
   static std::string address_of(const Program& server) {
     const std::string line = server.line();
     return line.substr(line.rfind(' ') + 1);
@@ -44,8 +34,8 @@ class EchoExample : public ::testing::Test {
 
   Watchdog dog_{120s};
   const std::string key_ = "0123456789abcdef0123456789abcdef";
-  std::filesystem::path folder_;
-  std::filesystem::path key_file_;
+  const Folder folder_;
+  const std::string key_file_ = folder_.write("key", key_ + "\n");
 };
 
 TEST_F(EchoExample, AProcessPerClientGivesTextsBackInCapitals) {

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -11,7 +10,7 @@
 
 namespace {
 
-namespace fs = std::filesystem;
+using multiprocessing::examples::Folder;
 using multiprocessing::examples::Program;
 using multiprocessing::testing::Watchdog;
 using namespace std::chrono_literals;
@@ -19,12 +18,6 @@ using Lines = std::vector<std::string>;
 
 class Example : public ::testing::Test {
  protected:
-  Example() {
-    std::string name = (fs::temp_directory_path() / "mp-example-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~Example() override { fs::remove_all(folder_); }
-
   // All that it prints, when it has ended well.
   static Lines output(std::vector<std::string> command) {
     Program program(std::move(command));
@@ -40,13 +33,9 @@ class Example : public ::testing::Test {
   static bool before(const Lines& lines, const std::string& first, const std::string& second) {
     return std::find(lines.begin(), lines.end(), first) < std::find(lines.begin(), lines.end(), second);
   }
-  void write(const std::string& name, const std::string& text) const {
-    fs::create_directories((folder_ / name).parent_path());
-    std::ofstream(folder_ / name) << text;
-  }
 
   Watchdog dog_{120s};
-  fs::path folder_;
+  const Folder folder_;
 };
 
 TEST_F(Example, StartAndJoin) {
@@ -128,7 +117,9 @@ TEST_F(Example, JoinableQueue) {
 }
 
 TEST_F(Example, CopyFolder) {
-  for (int i = 0; i < 20; ++i) write("from/" + std::to_string(i % 3) + "/" + std::to_string(i), std::string(1000, 'x'));
+  for (int i = 0; i < 20; ++i) {
+    folder_.write("from/" + std::to_string(i % 3) + "/" + std::to_string(i), std::string(1000, 'x'));
+  }
   EXPECT_EQ(output({"copy_folder", folder_ / "from", folder_ / "to"}), (Lines{"20 files copied"}));
   const std::string compare = "diff -r " + (folder_ / "from").string() + " " + (folder_ / "to").string();
   EXPECT_EQ(std::system(compare.c_str()), 0);
@@ -156,9 +147,9 @@ TEST_F(Example, Mandelbrot) {
 }
 
 TEST_F(Example, WordCount) {
-  write("one", "To be, or not to be");
-  write("deep/two", "that is the question: to");
-  EXPECT_EQ(output({"word_count", folder_, "2"}), (Lines{"to 3", "be 2"}));
+  folder_.write("one", "To be, or not to be");
+  folder_.write("deep/two", "that is the question: to");
+  EXPECT_EQ(output({"word_count", folder_.path(), "2"}), (Lines{"to 3", "be 2"}));
 }
 
 TEST_F(Example, Pipeline) {

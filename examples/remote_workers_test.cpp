@@ -2,28 +2,20 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "examples/program.hpp"
 #include "support/watchdog.hpp"
 
 namespace {
 
+using multiprocessing::examples::Folder;
 using multiprocessing::examples::Program;
 using namespace std::chrono_literals;
 
 class RemoteWorkersExample : public ::testing::Test {
  protected:
-  RemoteWorkersExample() {
-    std::string name = (std::filesystem::temp_directory_path() / "mp-workers-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    std::ofstream(key_file_ = folder_ / "key") << "0123456789abcdef0123456789abcdef\n";
-  }
-  ~RemoteWorkersExample() override { std::filesystem::remove_all(folder_); }
   const multiprocessing::testing::Watchdog dog_{120s};
-  std::filesystem::path folder_;
-  std::filesystem::path key_file_;
+  const Folder folder_;
+  const std::string key_file_ = folder_.write("key", "0123456789abcdef0123456789abcdef\n");
 };
 
 TEST_F(RemoteWorkersExample, DoTheWorkThoughSomeOfThemAreKilled) {
