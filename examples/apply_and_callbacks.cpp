@@ -21,7 +21,7 @@ int main() {
   std::cout << "apply: " << pool.apply(test, 1) << std::endl;
 
   const auto later = pool.apply_async(test, 2);
-  std::cout << "apply_async: ready at once: " << std::boolalpha << later.ready() << std::endl;
+  std::cout << "apply_async: " << (later.ready() ? "ready" : "not ready yet") << std::endl;
   std::cout << "apply_async: " << later.get() << std::endl;
 
   // Callbacks run in a thread of the pool: what they print is one string each.
@@ -33,6 +33,6 @@ int main() {
   try {
     failing.get();
   } catch (const std::invalid_argument& error) {
-    std::cout << "std::invalid_argument: " << error.what() << std::endl;
+    std::cout << "the error: " << error.what() << std::endl;
   }
 }

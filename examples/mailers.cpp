@@ -1,5 +1,6 @@
 // Ten mailers send 5,000 mails: each its 500, and all of them at the same time.
 #include <chrono>
+#include <iomanip>
 #include <iostream>
 #include <multiprocessing/process.hpp>
 #include <multiprocessing/sharedctypes.hpp>
@@ -30,5 +31,5 @@ int main() {
   for (mp::Process& mailer : all) mailer.join();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   std::cout << mailers << " mailers have sent " << sent.get() << " mails" << std::endl;
-  std::cerr << "in " << took.count() << " s\n";
+  std::cerr << std::fixed << std::setprecision(2) << "in " << took.count() << " s\n";
 }

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <iomanip>
 #include <iostream>
 #include <multiprocessing/pool.hpp>
 #include <set>
@@ -31,6 +32,7 @@ int main() {
   pool.close();
   pool.join();
 
+  std::cerr << std::fixed << std::setprecision(2);
   std::set<pid_t> workers;
   for (const auto& result : results) {
     const Done done = result.get();

@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 int main() {
   const mp::Queue<int> queue(5);
   for (int i = 1; i <= 5; ++i) queue.put(i);
-  std::cout << queue.qsize() << " of " << queue.maxsize() << ", full: " << std::boolalpha << queue.full() << std::endl;
+  std::cout << queue.qsize() << " of " << queue.maxsize() << (queue.full() ? ": full" : ": not full") << std::endl;
 
   try {
     queue.put_nowait(6);
@@ -34,7 +34,7 @@ int main() {
   std::cout << "then 6 went in" << std::endl;
 
   while (const auto item = queue.try_get()) std::cout << *item << ' ';
-  std::cout << "came out, empty: " << queue.empty() << std::endl;
+  std::cout << "came out: " << (queue.empty() ? "empty" : "not empty") << std::endl;
   try {
     std::cout << queue.get_nowait() << std::endl;
   } catch (const mp::Empty&) {
