@@ -8,7 +8,8 @@
 #include <cstdlib>
 #include <iostream>
 #include <multiprocessing/multiprocessing.hpp>
-#include <ranges>
+#include <numeric>
+#include <vector>
 
 namespace mp = multiprocessing;
 
@@ -38,6 +39,8 @@ int main(int argc, char** argv) {
   const int height = width * 2 / 3;
   const mp::Array<Colour> pixels(static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
 
+  std::vector<int> rows(static_cast<std::size_t>(height));
+  std::iota(rows.begin(), rows.end(), 0);
   mp::parallel_for_each(
       [&](int row) {
         Colour* const line = &pixels.span()[static_cast<std::size_t>(row) * static_cast<std::size_t>(width)];
@@ -45,7 +48,7 @@ int main(int argc, char** argv) {
           line[column] = colour_at({3.0 * column / width - 2.2, 2.0 * row / height - 1.0});
         }
       },
-      std::views::iota(0, height));
+      rows);
 
   png_image image{};
   image.version = PNG_IMAGE_VERSION;

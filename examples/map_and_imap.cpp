@@ -3,7 +3,6 @@
 #include <chrono>
 #include <iostream>
 #include <multiprocessing/pool.hpp>
-#include <ranges>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -26,7 +25,7 @@ void print(const std::string& what, const std::vector<int>& numbers) {
 
 int main() {
   mp::Pool pool(3);
-  const auto numbers = std::views::iota(0, 10);
+  const std::vector<int> numbers{0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   print("map", pool.map(square, numbers));
   print("map, chunks of 4", pool.map(square, numbers, {.chunksize = 4}));
   print("map_async", pool.map_async(square, numbers).get());
