@@ -1,6 +1,6 @@
 // A run with a death in it, to be looked at:
 //   MULTIPROCESSING_TRACE=run.json timeline
-// and run.json in ui.perfetto.dev.
+// and run.json in ui.perfetto.dev, or as a picture by `scripts/draw-trace run.json > run.svg`.
 #include <chrono>
 #include <iostream>
 #include <multiprocessing/pool.hpp>

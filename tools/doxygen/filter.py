@@ -108,6 +108,8 @@ class Header:
         self.out += ["/// \\file", *(f"/// {line}" for line in opening), ""]
         for line in self.lines[at:]:
             self.read(line)
+        if self.scopes or self.parentheses:
+            sys.exit(f"filter.py: {self.name} has a brace whose end was not seen")
         return self.out
 
     def read(self, line):
