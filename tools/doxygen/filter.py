@@ -20,7 +20,7 @@ GROUP = re.compile(r"// --- (.*?) -*$")
 LABEL = re.compile(r"([A-Z][a-z]*(?: [a-z]+){0,2}(?= ?:)|[A-Z][a-z]*(?: [a-z]+){0,3}(?=\.  ))([:.])(?= |$)")
 SCOPE = re.compile(r"(inline )?(namespace|class|struct|union|enum)\b")
 OUTER = ("multiprocessing", "synchronize")  # the namespaces for users; docs/abi.md says so; locks share what is in the second
-INTERNAL = re.compile(r"(template ?<class[^>]*> )?friend [^()]*;|.*\bUndecoded\b|template <class Archive> ")
+INTERNAL = re.compile(r"(template ?<class[^>]*> )?friend |.*\bUndecoded\b|template <class Archive> ")
 CODE = re.compile(r"(//.*|[;{}])$|^(#include|template|public:|private:)")
 
 
