@@ -38,6 +38,15 @@ class Example : public ::testing::Test {
   const Folder folder_;
 };
 
+TEST_F(Example, First) {
+  Lines lines = output({"first"});
+  ASSERT_EQ(lines.size(), 6U);
+  EXPECT_EQ(lines[3].rfind("worker ", 0), 0U);
+  EXPECT_NE(lines[3].find(" died of signal 11 (Segmentation fault) while it ran apply of "), std::string::npos);
+  lines.erase(lines.begin() + 3);
+  EXPECT_EQ(lines, (Lines{"0", "10", "20", "40", "50"}));
+}
+
 TEST_F(Example, StartAndJoin) {
   const Lines lines = output({"start_and_join"});
   EXPECT_EQ(sorted(lines), (Lines{"child 1 is done", "child 1 is running", "child 2 is done", "child 2 is running",
@@ -143,6 +152,17 @@ TEST_F(Example, Mandelbrot) {
   const std::string png{std::istreambuf_iterator<char>(in), {}};
   EXPECT_EQ(png.substr(0, 8), "\x89PNG\r\n\x1a\n");
   EXPECT_EQ(png.substr(png.size() - 8, 4), "IEND");
+}
+
+TEST_F(Example, Timeline) {
+  const fs::path run = folder_ / "run.json";
+  ::setenv("MULTIPROCESSING_TRACE", run.c_str(), 1);
+  const Lines lines = output({"timeline"});
+  ::unsetenv("MULTIPROCESSING_TRACE");
+  EXPECT_EQ(lines, (Lines{"one page is lost: its worker died of signal 11", "19 of 20 pages are good"}));
+  std::ifstream in(run);
+  const std::string trace{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_NE(trace.find("\"outcome\":\"death\""), std::string::npos);
 }
 
 TEST_F(Example, WordCount) {
