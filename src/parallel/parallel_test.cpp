@@ -548,6 +548,7 @@ TEST_F(Parallel, Faults27_AnItemThatClosesAllDescriptorsLosesPlainResultsNeverAn
 }
 
 TEST_F(Parallel, Faults27_AProgramThatClosesAllDescriptorsMeanwhileGetsPlainResults) {
+  if (testing::under_tsan) GTEST_SKIP() << "a race for descriptors is what this is about";
   Program program([] {
     Shared<int> closed(0);
     std::thread closer;

@@ -221,7 +221,8 @@ TEST(ProcessException, IsPrintedWithNameTypeTextAndStack) {
   const std::string first = "Process Unlucky (" + std::to_string(*process.pid()) +
                             "): uncaught exception std::runtime_error: out of luck\n#0 ";
   EXPECT_EQ(said.substr(0, first.size()), first);
-  EXPECT_NE(said.find("TestBody()::{lambda()#1}::operator()() const at "), std::string::npos) << said;
+  EXPECT_NE(said.find("TestBody()::"), std::string::npos) << said;  // what follows is how the compiler names a lambda
+  EXPECT_NE(said.find("::operator()() const at "), std::string::npos) << said;
   EXPECT_NE(said.find(line), std::string::npos) << said;
 }
 
