@@ -14,8 +14,6 @@
 namespace mp = multiprocessing;
 using namespace std::chrono_literals;
 
-namespace {
-
 constexpr int clients_of_a_worker = 1000;
 volatile std::sig_atomic_t ending = 0, renewing = 0;
 
@@ -40,9 +38,8 @@ void work(const mp::Listener& listener) {
       ++served;
     }
   }
+  while (const auto client = listener.drain()) serve(*client);  // who was being let in
 }
-
-}  // namespace
 
 int main(int argc, char** argv) try {
   if (argc != 4) {
@@ -57,7 +54,9 @@ int main(int argc, char** argv) try {
   std::cout << "listening at " << listener.address() << std::endl;
 
   std::vector<mp::Process> workers;
-  const auto start_one = [&] { workers.emplace_back([&listener] { work(listener); }).start(); };
+  const auto start_one = [&] {  // a daemon: it does not outlive the server, whatever ends that
+    workers.emplace_back(mp::ProcessOptions{.daemon = true}, [&listener] { work(listener); }).start();
+  };
   for (int i = 0; i < std::stoi(argv[3]); ++i) start_one();
   while (ending == 0) {
     if (std::exchange(renewing, 0) != 0) {

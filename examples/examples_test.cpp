@@ -155,7 +155,7 @@ TEST_F(Example, Mandelbrot) {
 }
 
 TEST_F(Example, Timeline) {
-  const fs::path run = folder_ / "run.json";
+  const std::string run = folder_ / "run.json";
   ::setenv("MULTIPROCESSING_TRACE", run.c_str(), 1);
   const Lines lines = output({"timeline"});
   ::unsetenv("MULTIPROCESSING_TRACE");

@@ -85,6 +85,13 @@ class Listener {
     return accept_until(detail::Deadline::after(patience));
   }
 
+  // For the end of one of several processes that accept from one listener: nobody else is let in by this one, and who is
+  // being asked by now still gets his answer.  One connection at a call, empty when there are no more; that takes
+  // .handshake_timeout at the most, while there is a place.
+  //
+  //   while (auto client = listener.drain()) serve(*client);
+  [[nodiscard]] std::optional<Connection> drain() const;
+
   [[nodiscard]] const std::string& address() const noexcept;  // for Client
   // Polls readable when somebody new has come; accept(0s) then asks him, and may give nobody yet.  While somebody is being
   // asked, call it again within .handshake_timeout.

@@ -44,19 +44,18 @@ class ListenerCore {
 
   // One thread at a time; the next one has its turn when that has its connection.
   std::optional<Connection> accept(Deadline deadline) {
-    const std::lock_guard lock(accepting_);
-    if (std::exchange(generation_, fork_generation()) != fork_generation()) reception_.forget();
+    const auto turn = take_turn();
     for (;;) {
-      if (closed_) {
-        shut();
-        base::throw_os_error("accept on a closed listener", "", EBADF);
-      }
-      const bool room = places_.use_count() <= options_.max_connections;
-      if (auto guest = reception_.step(deadline.at_most(look_again), room)) {
-        return connection_of(std::move(*guest), {options_.idle_timeout, places_});
-      }
+      if (auto connection = step(deadline, wire::Admits::everybody)) return connection;
       if (deadline.is_over()) return std::nullopt;
     }
+  }
+  std::optional<Connection> drain() {
+    const auto turn = take_turn();
+    while (reception_.strangers() > 0) {
+      if (auto connection = step(Deadline::never(), wire::Admits::those_here)) return connection;
+    }
+    return std::nullopt;
   }
 
   [[nodiscard]] const std::string& address() const noexcept { return door_.address(); }
@@ -79,6 +78,21 @@ class ListenerCore {
   }
 
  private:
+  std::unique_lock<ForkLock> take_turn() {
+    std::unique_lock lock(accepting_);
+    if (std::exchange(generation_, fork_generation()) != fork_generation()) reception_.forget();
+    return lock;
+  }
+  std::optional<Connection> step(Deadline deadline, wire::Admits admits) {
+    if (closed_) {
+      shut();
+      base::throw_os_error("accept on a closed listener", "", EBADF);
+    }
+    if (places_.use_count() > options_.max_connections) admits = wire::Admits::nobody;
+    auto guest = reception_.step(deadline.at_most(look_again), admits);
+    if (!guest) return std::nullopt;
+    return connection_of(std::move(*guest), {options_.idle_timeout, places_});
+  }
   void shut() noexcept {
     reception_.forget();
     door_.close();
@@ -123,13 +137,15 @@ class ListenerCore {
 Listener::Listener(ListenerOptions options) : core_(std::make_shared<channel::ListenerCore>(std::move(options))) {}
 
 std::optional<Connection> Listener::accept_until(detail::Deadline deadline) const { return core_->accept(deadline); }
+std::optional<Connection> Listener::drain() const { return core_->drain(); }
 const std::string& Listener::address() const noexcept { return core_->address(); }
 int Listener::fileno() const { return core_->fileno(); }
 void Listener::close() const noexcept { core_->close(); }
 
 Connection Client(std::string_view address, std::string authkey, ClientOptions options) {
-  wire::Guest found = wire::call(address, authkey, detail::Deadline::after(options.timeout),
-                                 {.max_message = options.max_message, .any_user = options.any_user, .tls = options.tls});
+  wire::Guest found =
+      wire::call(address, authkey, detail::Deadline::after(options.timeout),
+                 {.max_message = options.max_message, .any_user = options.any_user, .tls = options.tls});
   return channel::connection_of(std::move(found), {options.idle_timeout, {}});
 }
 

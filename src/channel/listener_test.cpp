@@ -13,6 +13,7 @@
 #include "channel/listener_test_support.hpp"
 #include "multiprocessing/wait.hpp"
 #include "support/crash.hpp"
+#include "wire/wire.hpp"
 
 namespace multiprocessing {
 namespace {
@@ -355,6 +356,52 @@ TEST(ClientTo, SomethingElseIsAnError) {
   EXPECT_THROW(static_cast<void>(Client(door.address(), key)), Error);
   other.join();
 }
+
+class ListenerThatEnds : public ::testing::TestWithParam<std::string> {
+ protected:
+  ListenerThatEnds() : listener_({.address = GetParam(), .authkey = key, .handshake_timeout = 200ms}) {}
+  bool somebody_is_at_the_door() const { return !wait({listener_.fileno()}, 0s).empty(); }
+  void let_in_to_be_asked() const {
+    while (!somebody_is_at_the_door()) continue;
+    EXPECT_FALSE(listener_.accept(0ms));
+    EXPECT_FALSE(somebody_is_at_the_door());
+  }
+  const Watchdog dog_{120s};
+  const Listener listener_;
+};
+
+TEST_P(ListenerThatEnds, GivesWhoIsBeingAskedAndLetsNobodyElseIn) {
+  const Stranger first(listener_);
+  let_in_to_be_asked();
+  const Stranger second(listener_);
+  std::thread answers([&] {
+    wire::Wire client(wire::Role::client, {.key = key});
+    while (!client.established()) {
+      first.say(client.take_outgoing());
+      client.received(first.hear(client.lacking()));
+    }
+  });
+  EXPECT_TRUE(listener_.drain());
+  EXPECT_FALSE(listener_.drain());
+  answers.join();
+  while (!somebody_is_at_the_door()) continue;  // for another process
+}
+
+TEST_P(ListenerThatEnds, DoesNotWaitForWhoSaysNothing) {
+  const Stranger silent(listener_);
+  let_in_to_be_asked();
+  EXPECT_FALSE(listener_.drain());
+  silent.wait_for_end();
+}
+
+TEST_P(ListenerThatEnds, HasNobodyWhenNobodyCame) {
+  EXPECT_FALSE(listener_.drain());
+  listener_.close();
+  EXPECT_FALSE(listener_.drain());
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryKind, ListenerThatEnds, ::testing::Values("", "tcp://127.0.0.1:0"),
+                         [](const auto& kind) { return std::string(kind.param.empty() ? "Unix" : "Tcp"); });
 
 }  // namespace
 }  // namespace multiprocessing

@@ -205,7 +205,8 @@ void NetworkPort::receive_strangers() {
           const std::lock_guard gate(server_.gate);
           return connections_.size() < options_.max_connections;
         }();
-        if (auto guest = reception.step(Deadline::after(look_again), room)) let_in(std::move(*guest));
+        const auto admits = room ? wire::Admits::everybody : wire::Admits::nobody;
+        if (auto guest = reception.step(Deadline::after(look_again), admits)) let_in(std::move(*guest));
       }
     } catch (const std::exception& e) {
       base::log(LogLevel::error, "manager: the door at ", door_.address(), ": ", e.what());

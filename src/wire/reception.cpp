@@ -82,11 +82,11 @@ Deadline Reception::next_look(Deadline deadline) const noexcept {
   return next;
 }
 
-std::optional<Guest> Reception::step(Deadline deadline, bool open) {
-  if (open) {
+std::optional<Guest> Reception::step(Deadline deadline, Admits admits) {
+  if (admits != Admits::nobody) {
     if (auto guest = first_guest()) return guest;  // who has waited for a place
   }
-  const bool door = open && strangers_.size() < most_strangers && door_shut_until_.is_over();
+  const bool door = admits == Admits::everybody && strangers_.size() < most_strangers && door_shut_until_.is_over();
   std::vector<pollfd> look;
   look.reserve(strangers_.size() + 1);
   for (const Stranger& one : strangers_) {
@@ -103,7 +103,7 @@ std::optional<Guest> Reception::step(Deadline deadline, bool open) {
     if (door && look.back().revents != 0) take_from_door();
   }
   expire();
-  return open ? first_guest() : std::nullopt;
+  return admits != Admits::nobody ? first_guest() : std::nullopt;
 }
 
 void Reception::take_from_door() {

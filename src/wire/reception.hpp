@@ -43,13 +43,18 @@ struct Guest {
   std::string name;            // for messages
 };
 
+enum class Admits {
+  everybody,
+  those_here,  // who is being asked by now; nobody is let in to be asked
+  nobody,      // as those_here, and who has passed stays here
+};
+
 class Reception {
  public:
   Reception(const Door& door, ReceptionOptions options);
 
-  // Waits until something has happened, or the deadline.  `open`: there is a place for a guest; else who has passed stays
-  // here, and nobody is let in to be asked.
-  [[nodiscard]] std::optional<Guest> step(detail::Deadline deadline, bool open = true);
+  // Waits until something has happened, or the deadline.
+  [[nodiscard]] std::optional<Guest> step(detail::Deadline deadline, Admits admits = Admits::everybody);
   void forget() noexcept { strangers_.clear(); }
   [[nodiscard]] std::size_t strangers() const noexcept { return strangers_.size(); }
 
