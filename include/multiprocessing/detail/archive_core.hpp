@@ -2,7 +2,7 @@
 //
 // A type is one of
 //   scalar      arithmetic or enum: its bytes as in memory
-//   standard    Format<T> is specialised (archive_types.hpp): containers, optional, smart pointers, …
+//   standard    Format<T> is specialised (archive_containers.hpp, archive_types.hpp): containers, optional, smart pointers, …
 //   own         has cereal's functions (serialize, save/load, …): they are called with our archives
 //   empty       an empty class (std::monostate, a captureless lambda): no bytes
 //   aggregate   its members, one after another
@@ -306,7 +306,7 @@ enum class Why {
 };
 
 template <class T>
-inline constexpr bool is_view = false;  // archive_types.hpp: string_view, span, initializer_list
+inline constexpr bool is_view = false;  // archive_containers.hpp: string_view, span, initializer_list
 template <class T>
 inline constexpr bool is_polymorphic_pointer = false;  // a smart pointer to a class with virtual functions
 
