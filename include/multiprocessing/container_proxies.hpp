@@ -181,7 +181,6 @@ class Elements : public ProxyBase {
   [[nodiscard]] std::vector<T> copy() const {
     Answer answer = ask(Op::items).send();
     std::vector<T> all;
-    all.reserve(answer.left());
     while (answer.left() > 0) all.push_back(answer.template next<T>());
     return all;
   }

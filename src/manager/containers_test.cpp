@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "manager/client.hpp"
 #include "manager/manager_test_support.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/queue.hpp"
@@ -239,6 +240,34 @@ TEST_P(NamesTest, TheSameNameWithAnotherTypeIsAMismatch) {
   static_cast<void>(objects_->dict<std::string, int>("counts"));
   EXPECT_THROW((static_cast<void>(objects_->dict<std::string, long>("counts"))), mp::TypeMismatch);
   EXPECT_THROW(static_cast<void>(objects_->queue<int>("counts")), mp::TypeMismatch);
+}
+
+// A server that says it has the elements that it does not send.
+class Boaster final : public mp::managers::Client {
+ public:
+  void exchange(std::span<const std::byte> /*request*/, std::span<const mp::memory::Ref> /*handles*/,
+                mp::managers::Deadline /*deadline*/, mp::managers::AnswerBuffer& into) override {
+    const mp::managers::AnswerHeader header{1, mp::managers::Status::done, 0xFFFFFFFF, 0, 0};
+    const auto bytes = std::as_bytes(std::span(&header, 1));
+    into.own.assign(bytes.begin(), bytes.end());
+    into.bytes = into.own;
+  }
+  void post(std::span<const std::byte> /*request*/) noexcept override {}
+  mp::managers::Object::Parts depart(const mp::managers::Object& /*object*/, const mp::memory::Ref& /*companion*/,
+                                     const std::shared_ptr<mp::managers::Held>& /*held*/) override {
+    return {};
+  }
+  mp::managers::Object object(std::uint64_t id, std::uint64_t /*companion*/) override {
+    return {shared_from_this(), id, {}, nullptr};
+  }
+  [[nodiscard]] bool takes_handles() const noexcept override { return false; }
+  [[nodiscard]] std::string address() const override { return ""; }
+};
+
+TEST(AnAnswer, GetsNoMemoryForElementsThatItOnlyClaims) {
+  const mp::managers::Object object(std::make_shared<Boaster>(), 1, {}, nullptr);
+  EXPECT_THROW(static_cast<void>(mp::ListProxy<std::string>(object).copy()), mp::Error);
+  EXPECT_THROW(static_cast<void>(mp::DictProxy<std::string, int>(object).copy()), mp::Error);
 }
 
 }  // namespace
