@@ -65,11 +65,13 @@ FUZZ_TARGET(bytes) {
     raw.send(kind, content);
   }
   raw.finish();
+  bool sends_whole_messages = true;
   try {
     raw.expect_cut_off();
   } catch (const Error&) {
-    FUZZ_REQUIRE(!"what the server sends is a message");
+    sends_whole_messages = false;
   }
+  FUZZ_REQUIRE(sends_whole_messages);
   there.value->set(1);
   FUZZ_REQUIRE(there.value->get() == 1);
 }
