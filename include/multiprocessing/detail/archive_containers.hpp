@@ -245,12 +245,9 @@ struct Format<std::vector<bool, A>> : Varying {
 // Sets arrive in order, so that each element belongs at the end; one that does not is put in its place all
 // the same.
 template <class Set>
-struct SetFormat : Varying {
+struct SetFormat : SequenceFormat<Set> {
   using T = typename Set::value_type;
-  using parts = Types<T>;
-  static constexpr std::size_t kMinBytes = sizeof(std::uint64_t);
 
-  static void write(Writer& out, const Set& value) { write_elements(out, value); }
   static Set read(Reader& in) {
     Set value;
     read_elements<T>(in, in.count<T>(),
