@@ -124,7 +124,8 @@ PutOutcome put_by_blocks(const ByteQueue& queue, std::span<const Message> messag
       for (memory::Block& block : *this) memory::keep_block(std::move(block));
     }
   };
-  if (deadline.is_over() && is_full(header_of(queue.ref())) && !refresh_takes(queue.ref()) && !queue.closed()) return {};
+  if (deadline.is_over() && is_full(header_of(queue.ref())) && !refresh_takes(queue.ref()) && !queue.closed())
+    return {};
   Blocks blocks;
   blocks.reserve(messages.size());
   std::vector<Message> smaller(messages.begin(), messages.end());
@@ -151,6 +152,125 @@ std::vector<std::uint64_t> gone_holders(const Ref& ref) {
                [](std::uint64_t name) { return memory::is_gone(name); });
   return gone;
 }
+
+// Whether a name is one of these.
+auto among(const std::vector<std::uint64_t>& names) {
+  return [&names](std::uint64_t name) { return std::ranges::find(names, name) != names.end(); };
+}
+
+// One call of take(): what it has taken, and what it saw when there was nothing.
+class Take {
+ public:
+  Take(const Ref& ref, Receiver& receiver, std::size_t most, Deadline deadline)
+      : ref_(ref), header_(header_of(ref)), receiver_(receiver), most_(most), deadline_(deadline) {}
+
+  TakeOutcome run() {
+    bool looked_for_gone = false;
+    for (sync::Naps naps;;) {
+      attempt();
+      if (outcome_.done != 0) break;
+      if (header_.leasing != 0 && !std::exchange(looked_for_gone, true)) {  // before it says that there is nothing
+        gone_ = gone_holders(ref_);
+        if (!gone_.empty()) continue;
+      }
+      if (outcome_.closed) return outcome_;
+      if (too_large_ != 0) {
+        receiver_.reserve(too_large_);
+        continue;
+      }
+      if (deadline_.is_over()) return outcome_;
+      if (naps.none_yet() && spin_until([&] { return has_changed(); })) {
+        slip_.wait();
+        continue;
+      }
+      const auto ticket = header_.not_empty.prepare();
+      attempt();
+      if (outcome_.done != 0) break;
+      if (!outcome_.closed && too_large_ == 0) header_.not_empty.wait(ticket, deadline_, naps.next());
+      looked_for_gone = false;
+    }
+    if (header_.maxsize != 0) header_.not_full.notify_after_release();
+    if (emptied_) header_.emptied.notify_after_release();
+    if (memory::has_cargo(ref_)) memory::drop_cargo(ref_, oldest_number_);
+    return outcome_;
+  }
+
+ private:
+  // Takes what is there, and remembers the state of the queue that it leaves.
+  void attempt() {
+    bool left = false;
+    {
+      const ConsumersSide side(ref_, deadline_);
+      if (!side.held()) return;
+      const bool closed = header_.closed.load(std::memory_order_acquire) != 0;  // before looking: see close()
+      Consumer consumer(ref_);
+      Leases leases(ref_, header_);
+      too_large_ = 0;
+      pass_records(consumer, leases);
+      const bool passed = outcome_.done != 0;
+      if (!passed && too_large_ == 0 && !gone_.empty()) take_over(leases);
+      MULTIPROCESSING_STEP("queue.get.looked");
+      if (passed) consumer.commit();
+      outcome_.closed = outcome_.done == 0 && too_large_ == 0 && closed;
+      left = consumer.left_a_segment();
+      emptied_ = consumer.available() == 0;
+      oldest_number_ =
+          header_.leasing != 0 && memory::has_cargo(ref_) ? leases.oldest_number(consumer.number()) : consumer.number();
+      tail_word_ = &consumer.tail_word();
+      tail_seen_ = consumer.tail_seen();
+    }
+    if (left) memory::finish_limbo();
+  }
+
+  void pass_records(Consumer& consumer, Leases& leases) {
+    for (Consumer::Record record; outcome_.done < most_ && consumer.look(record);) {
+      if (outcome_.done == 0) slip_.found(consumer.available());
+      if (!accept(record)) return;
+      if (header_.leasing != 0) leases.write(this_holder(), consumer.number(), record.word, record.all());
+      consumer.pass(record);
+      ++outcome_.done;
+    }
+  }
+
+  // An item whose holder is gone, once more.
+  void take_over(Leases& leases) {
+    Lease* const again = leases.of_the_gone(among(gone_));
+    if (again == nullptr || !accept({value(again->size), leases.item(*again).data(), 0})) return;
+    leases.take_over(*again, this_holder());
+    outcome_.done = 1;
+  }
+
+  // False: the receiver needs more room, if it is the first.
+  bool accept(const Consumer::Record& record) {
+    const std::size_t size = record.bytes().size();
+    if (receiver_.room() >= size) {
+      deliver(record, receiver_);
+      return true;
+    }
+    if (outcome_.done == 0) too_large_ = size;
+    return false;
+  }
+
+  // Without the lock: something may have come since the last attempt.
+  [[nodiscard]] bool has_changed() const noexcept {
+    return (tail_word_ != nullptr && tail_word_->load(std::memory_order_relaxed) != tail_seen_) ||
+           value(header_.closed) != 0;
+  }
+
+  const Ref& ref_;
+  QueueHeader& header_;
+  Receiver& receiver_;
+  const std::size_t most_;
+  const Deadline deadline_;
+  TakeOutcome outcome_;
+  sync::Slip slip_;
+  std::vector<std::uint64_t> gone_;  // members that died with leases
+  std::size_t too_large_ = 0;        // bytes of the next record, which the receiver has no room for
+  const Word* tail_word_ = nullptr;  // the ring's end as the last attempt saw it
+  std::uint64_t tail_seen_ = 0;
+  std::uint32_t oldest_number_ = 0;  // what comes before it nobody will get again
+  bool emptied_ = false;
+};
 
 }  // namespace
 
@@ -228,100 +348,7 @@ PutOutcome ByteQueue::put(std::span<const Message> messages, Deadline deadline) 
 }
 
 TakeOutcome ByteQueue::take(Receiver& receiver, std::size_t most, Deadline deadline) const {
-  QueueHeader& header = header_of(ref_);
-  TakeOutcome outcome;
-  const Word* tail_word = nullptr;
-  std::uint64_t tail_then = 0;
-  std::size_t too_large = 0;
-  std::uint32_t number = 0;
-  std::vector<std::uint64_t> gone;  // members that died with leases
-  bool taken_over = false;
-  bool looked_for_gone = false;
-  bool emptied = false;
-  sync::Slip slip;
-  sync::Naps naps;
-
-  const auto attempt = [&] {
-    bool left = false;
-    {
-      const ConsumersSide side(ref_, deadline);
-      if (!side.held()) return;
-      const bool closed = header.closed.load(std::memory_order_acquire) != 0;  // before looking: see close()
-      Consumer consumer(ref_);
-      Leases leases(ref_, header);
-      Consumer::Record record;
-      too_large = 0;
-      const auto accept = [&] {
-        if (receiver.room() < record.bytes().size()) {
-          if (outcome.done == 0) too_large = record.bytes().size();
-          return false;
-        }
-        deliver(record, receiver);
-        return true;
-      };
-      while (outcome.done < most && consumer.look(record)) {
-        if (outcome.done == 0) slip.found(consumer.available());
-        if (!accept()) break;
-        if (header.leasing != 0) leases.write(this_holder(), consumer.number(), record.word, record.all());
-        consumer.pass(record);
-        ++outcome.done;
-      }
-      if (outcome.done == 0 && too_large == 0 && !gone.empty()) {
-        const auto is_gone = [&](std::uint64_t name) { return std::ranges::find(gone, name) != gone.end(); };
-        if (Lease* const again = leases.of_the_gone(is_gone)) {
-          record = {value(again->size), leases.item(*again).data(), 0};
-          if (accept()) {
-            leases.take_over(*again, this_holder());
-            outcome.done = 1;
-            taken_over = true;
-          }
-        }
-      }
-      MULTIPROCESSING_STEP("queue.get.looked");
-      if (outcome.done != 0 && !taken_over) consumer.commit();
-      outcome.closed = outcome.done == 0 && too_large == 0 && closed;
-      left = consumer.left_a_segment();
-      emptied = consumer.available() == 0;
-      number =
-          header.leasing != 0 && memory::has_cargo(ref_) ? leases.oldest_number(consumer.number()) : consumer.number();
-      tail_word = &consumer.tail_word();
-      tail_then = consumer.tail_seen();
-    }
-    if (left) memory::finish_limbo();
-  };
-
-  for (;;) {
-    attempt();
-    if (outcome.done != 0) break;
-    if (header.leasing != 0 && !looked_for_gone) {  // before it says that there is nothing
-      gone = gone_holders(ref_);
-      looked_for_gone = true;
-      if (!gone.empty()) continue;
-    }
-    if (outcome.closed) return outcome;
-    if (too_large != 0) {
-      receiver.reserve(too_large);
-      continue;
-    }
-    if (deadline.is_over()) return outcome;
-    const auto changed = [&] {
-      return (tail_word != nullptr && tail_word->load(std::memory_order_relaxed) != tail_then) ||
-             value(header.closed) != 0;
-    };
-    if (naps.none_yet() && spin_until(changed)) {
-      slip.wait();
-      continue;
-    }
-    const auto ticket = header.not_empty.prepare();
-    attempt();
-    if (outcome.done != 0) break;
-    if (!outcome.closed && too_large == 0) header.not_empty.wait(ticket, deadline, naps.next());
-    looked_for_gone = false;
-  }
-  if (header.maxsize != 0) header.not_full.notify_after_release();
-  if (emptied) header.emptied.notify_after_release();
-  if (memory::has_cargo(ref_)) memory::drop_cargo(ref_, number);
-  return outcome;
+  return Take(ref_, receiver, most, deadline).run();
 }
 
 bool ByteQueue::leasing() const noexcept { return header_of(ref_).leasing != 0; }
@@ -354,8 +381,7 @@ bool ByteQueue::join(Deadline deadline) const {
       Consumer consumer(ref_);
       Leases leases(ref_, header);
       // Marks as lost what nobody will get again.
-      const auto is_gone = [&](std::uint64_t name) { return std::ranges::find(gone, name) != gone.end(); };
-      static_cast<void>(leases.of_the_gone(is_gone));
+      static_cast<void>(leases.of_the_gone(among(gone)));
       Consumer::Record record;
       done = !consumer.look(record) && !leases.any_held();
       left = consumer.left_a_segment();
@@ -404,8 +430,7 @@ bool ByteQueue::ready() const {
       Consumer consumer(ref_);
       Leases leases(ref_, header);
       Consumer::Record record;
-      const auto is_gone = [&](std::uint64_t name) { return std::ranges::find(gone, name) != gone.end(); };
-      there = consumer.look(record) || (!gone.empty() && leases.of_the_gone(is_gone) != nullptr);
+      there = consumer.look(record) || (!gone.empty() && leases.of_the_gone(among(gone)) != nullptr);
       left = consumer.left_a_segment() || left;
     }
     if (there || header.leasing == 0 || !gone.empty()) break;
