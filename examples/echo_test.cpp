@@ -5,12 +5,12 @@
 #include "examples/program.hpp"
 #include "multiprocessing/listener.hpp"
 #include "multiprocessing/process.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/watchdog.hpp"
 
 namespace {
 
 namespace mp = multiprocessing;
-using mp::examples::Folder;
 using mp::examples::Program;
 using mp::testing::Watchdog;
 using namespace std::chrono_literals;
@@ -34,7 +34,7 @@ class EchoExample : public ::testing::Test {
 
   Watchdog dog_{120s};
   const std::string key_ = "0123456789abcdef0123456789abcdef";
-  const Folder folder_;
+  const mp::testing::TemporaryFolder folder_;
   const std::string key_file_ = folder_.write("key", key_ + "\n");
 };
 
@@ -49,7 +49,7 @@ TEST_F(EchoExample, AProcessPerClientGivesTextsBackInCapitals) {
 }
 
 TEST_F(EchoExample, AProcessPerClientThatCrashesHarmsNoOtherClient) {
-  Program server({"echo_process_per_client", "unix://" + (folder_ / "socket").string(), key_file_});
+  Program server({"echo_process_per_client", "unix://" + (folder_ / "socket"), key_file_});
   const std::string address = address_of(server);
   const mp::Connection other = mp::Client(address, key_);
   crash_one(address);

@@ -6,11 +6,11 @@
 #include <iterator>
 
 #include "examples/program.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/watchdog.hpp"
 
 namespace {
 
-using multiprocessing::examples::Folder;
 using multiprocessing::examples::Program;
 using multiprocessing::testing::Watchdog;
 using namespace std::chrono_literals;
@@ -35,7 +35,7 @@ class Example : public ::testing::Test {
   }
 
   Watchdog dog_{120s};
-  const Folder folder_;
+  const multiprocessing::testing::TemporaryFolder folder_;
 };
 
 TEST_F(Example, First) {
@@ -129,7 +129,7 @@ TEST_F(Example, CopyFolder) {
     folder_.write("from/" + std::to_string(i % 3) + "/" + std::to_string(i), std::string(1000, 'x'));
   }
   EXPECT_EQ(output({"copy_folder", folder_ / "from", folder_ / "to"}), (Lines{"20 files copied"}));
-  const std::string compare = "diff -r " + (folder_ / "from").string() + " " + (folder_ / "to").string();
+  const std::string compare = "diff -r " + (folder_ / "from") + " " + (folder_ / "to");
   EXPECT_EQ(std::system(compare.c_str()), 0);
 }
 

@@ -3,18 +3,18 @@
 #include <signal.h>
 
 #include "examples/program.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/watchdog.hpp"
 
 namespace {
 
-using multiprocessing::examples::Folder;
 using multiprocessing::examples::Program;
 using namespace std::chrono_literals;
 
 class RemoteWorkersExample : public ::testing::Test {
  protected:
   const multiprocessing::testing::Watchdog dog_{120s};
-  const Folder folder_;
+  const multiprocessing::testing::TemporaryFolder folder_;
   const std::string key_file_ = folder_.write("key", "0123456789abcdef0123456789abcdef\n");
 };
 

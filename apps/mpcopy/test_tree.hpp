@@ -1,4 +1,4 @@
-// For mpcopy's tests: a folder to work in, and trees as values that can be compared.
+// For mpcopy's tests: trees as values that can be compared.
 #pragma once
 
 #include <fcntl.h>
@@ -20,31 +20,13 @@
 #include <string_view>
 #include <utility>
 
+#include "support/temporary_folder.hpp"
+
 namespace mpcopy::testing {
 
 namespace fs = std::filesystem;
 
-// A new empty folder, removed with all that is in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "mpcopy-test-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  [[nodiscard]] std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using multiprocessing::testing::TemporaryFolder;
 
 inline void write_file(const std::string& path, std::string_view content) {
   std::ofstream out(path, std::ios::binary);

@@ -8,11 +8,11 @@
 #include <sys/wait.h>
 
 #include <fstream>
-#include <stdexcept>
 
 #include "channel/listener_test_support.hpp"
 #include "multiprocessing/wait.hpp"
 #include "support/crash.hpp"
+#include "support/temporary_folder.hpp"
 #include "wire/wire.hpp"
 
 namespace multiprocessing {
@@ -23,24 +23,11 @@ using testing::Echo;
 using testing::expect_served;
 using testing::SocketEnds;
 using testing::Stranger;
+using testing::TemporaryFolder;
 using testing::Watchdog;
 using namespace std::chrono_literals;
 
 const std::string key = testing::listener_key;
-
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "mp-listener-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] std::string file(const char* name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 int error_of(const std::function<void()>& action) {
   try {
@@ -228,14 +215,14 @@ TEST(ListenerKey, OfOneSideOnlyIsRefusedByTheOther) {
 }
 
 TEST(ListenerPath, IsOnlyThisUsersAndGoesWithTheListener) {
-  const Folder folder;
-  const std::string path = folder.file("new/socket");
+  const TemporaryFolder folder;
+  const std::string path = folder / "new/socket";
   {
     const Listener listener({.address = "unix://" + path});
     struct stat status {};
     ASSERT_EQ(::stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0600U);
-    ASSERT_EQ(::stat(folder.file("new").c_str(), &status), 0);
+    ASSERT_EQ(::stat((folder / "new").c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0700U);
   }
   EXPECT_FALSE(std::filesystem::exists(path));
@@ -252,11 +239,11 @@ TEST(ListenerPath, OfItsOwnGoesWithItsFolder) {
 }
 
 TEST(ListenerPath, OfALivingListenerIsInUse) {
-  const Folder folder;
-  const std::string address = "unix://" + folder.file("socket");
+  const TemporaryFolder folder;
+  const std::string address = "unix://" + folder / "socket";
   const Listener first({.address = address});
   EXPECT_EQ(error_of([&] { const Listener second({.address = address}); }), EADDRINUSE);
-  EXPECT_TRUE(std::filesystem::exists(folder.file("socket")));
+  EXPECT_TRUE(std::filesystem::exists(folder / "socket"));
 }
 
 // What a process of another user gets when it connects: the errno, or -1 when it was let in.
@@ -285,13 +272,13 @@ int as_another_user(const Listener& listener, bool any_user) {
 TEST(ListenerUsers, OthersAreSentAwayAlsoWithTheKeyUnlessTheyAreAllowed) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can be somebody else";
   const Watchdog dog(120s);
-  const Folder folder;
-  std::filesystem::permissions(folder.file(""), std::filesystem::perms::all);
-  const std::string address = "unix://" + folder.file("socket");
+  const TemporaryFolder folder;
+  std::filesystem::permissions(folder.path(), std::filesystem::perms::all);
+  const std::string address = "unix://" + folder / "socket";
   {
     const Listener own({.address = address, .authkey = key});
     EXPECT_EQ(as_another_user(own, true), 4) << "the socket's mode";
-    ASSERT_EQ(::chmod(folder.file("socket").c_str(), 0666), 0);
+    ASSERT_EQ(::chmod((folder / "socket").c_str(), 0666), 0);
     EXPECT_EQ(as_another_user(own, true), 3) << "the listener";
     EXPECT_EQ(as_another_user(own, false), 2) << "the client";
   }
@@ -301,33 +288,33 @@ TEST(ListenerUsers, OthersAreSentAwayAlsoWithTheKeyUnlessTheyAreAllowed) {
 
 TEST(ListenerPath, OfAKilledListenerIsReplaced) {
   const Watchdog dog(120s);
-  const Folder folder;
-  const std::string address = "unix://" + folder.file("socket");
+  const TemporaryFolder folder;
+  const std::string address = "unix://" + folder / "socket";
   const pid_t child = ::fork();
   if (child == 0) {
     const Listener listener({.address = address});
     ::kill(::getpid(), SIGKILL);
   }
   ::waitpid(child, nullptr, 0);
-  ASSERT_TRUE(std::filesystem::exists(folder.file("socket")));
+  ASSERT_TRUE(std::filesystem::exists(folder / "socket"));
   EXPECT_EQ(error_of([&] { static_cast<void>(Client(address)); }), ECONNREFUSED);
   const Listener listener({.address = address});
   const SocketEnds ends(listener, "");
 }
 
 TEST(ListenerPath, OfSomethingElseIsNotTouched) {
-  const Folder folder;
-  std::ofstream(folder.file("file")) << "precious";
-  EXPECT_EQ(error_of([&] { const Listener listener({.address = "unix://" + folder.file("file")}); }), EADDRINUSE);
-  EXPECT_EQ(std::filesystem::file_size(folder.file("file")), 8U);
+  const TemporaryFolder folder;
+  std::ofstream(folder / "file") << "precious";
+  EXPECT_EQ(error_of([&] { const Listener listener({.address = "unix://" + folder / "file"}); }), EADDRINUSE);
+  EXPECT_EQ(std::filesystem::file_size(folder / "file"), 8U);
 }
 
 TEST(ListenerPath, StaysWhenAForkedProcessLetsGoOfTheListener) {
-  const Folder folder;
-  const Listener listener({.address = "unix://" + folder.file("socket")});
+  const TemporaryFolder folder;
+  const Listener listener({.address = "unix://" + folder / "socket"});
   Child child{Child::member, [listener] { listener.close(); }};
   EXPECT_EQ(child.wait(), 0);
-  EXPECT_TRUE(std::filesystem::exists(folder.file("socket")));
+  EXPECT_TRUE(std::filesystem::exists(folder / "socket"));
 }
 
 TEST(ClientTo, NobodyIsRefusedByTheKernel) {

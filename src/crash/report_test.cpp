@@ -22,6 +22,7 @@
 #include "crash/symbols.hpp"
 #include "crash/traced_call.hpp"
 #include "support/crash.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/watchdog.hpp"
 
 namespace tasks {  // as a user's: what is ours is left out of a stack
@@ -39,6 +40,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Child;
+using testing::TemporaryFolder;
 using testing::Watchdog;
 namespace fs = std::filesystem;
 
@@ -48,14 +50,8 @@ class CrashReport : public ::testing::Test {
     void* const area = ::mmap(nullptr, sizeof(Report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (area == MAP_FAILED) std::abort();
     report = new (area) Report;
-    std::string pattern = (fs::temp_directory_path() / "crash-report.XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) std::abort();
-    folder = pattern;
   }
-  ~CrashReport() override {
-    ::munmap(report, sizeof(Report));
-    fs::remove_all(folder);
-  }
+  ~CrashReport() override { ::munmap(report, sizeof(Report)); }
 
   // A process with the handler that does this; it must die of the signal.
   template <class Body>
@@ -78,7 +74,7 @@ class CrashReport : public ::testing::Test {
   Watchdog dog{120s};
   Report* report;
   pid_t pid = 0;
-  fs::path folder;
+  const TemporaryFolder folder;
 };
 
 void crash_in(const char* path) {

@@ -1,33 +1,26 @@
 #include "os/files.hpp"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
-#include <stdexcept>
 
 #include "base/fd.hpp"
 #include "support/crash.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace multiprocessing::os {
 namespace {
 
 using testing::Child;
+using testing::TemporaryFolder;
 
 class Files : public ::testing::Test {
  protected:
-  Files() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "files.XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path = pattern;
-    directory = base::Fd(open_directory(path.c_str()));
-  }
-  ~Files() override { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-  base::Fd directory;
+  const TemporaryFolder folder;
+  const base::Fd directory{open_directory(folder.path().c_str())};
 };
 
 TEST_F(Files, AFileIsCreatedOnceAndOpenedOften) {
@@ -40,11 +33,11 @@ TEST_F(Files, AFileIsCreatedOnceAndOpenedOften) {
 }
 
 TEST_F(Files, WhatIsNoRegularFileIsNotOpened) {
-  ASSERT_EQ(::mkfifo((path / "fifo").c_str(), 0600), 0);
-  std::filesystem::create_symlink("/etc/passwd", path / "link");
+  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);
+  std::filesystem::create_symlink("/etc/passwd", folder / "link");
   EXPECT_EQ(open_file(directory.get(), "fifo"), -EINVAL);
   EXPECT_EQ(open_file(directory.get(), "link"), -EINVAL);
-  EXPECT_EQ(open_directory((path / "link").c_str()), -ENOTDIR);
+  EXPECT_EQ(open_directory((folder / "link").c_str()), -ENOTDIR);
 }
 
 TEST_F(Files, ALockIsOfTheOpenFileAndSoOfAllForks) {
@@ -91,7 +84,7 @@ TEST_F(Files, SecuredPagesAreThere) {
 }
 
 TEST_F(Files, ADirectoryIsRemovedWhenItIsEmptyOnly) {
-  const std::string sub = path / "sub";
+  const std::string sub = folder / "sub";
   ASSERT_EQ(make_directory(sub.c_str()), 0);
   EXPECT_EQ(make_directory(sub.c_str()), -EEXIST);
   const base::Fd inside(open_directory(sub.c_str()));

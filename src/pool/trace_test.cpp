@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -16,16 +17,17 @@
 #include "multiprocessing/process.hpp"
 #include "pool/pool_test_support.hpp"
 #include "process/trace_test_support.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace multiprocessing {
 namespace {
 
 using namespace std::chrono_literals;
 using testing::Events;
-using testing::Folder;
 using testing::Json;
 using testing::numbers;
 using testing::Program;
+using testing::TemporaryFolder;
 using testing::Watchdog;
 
 int killed_by_42(int n) {
@@ -135,13 +137,13 @@ class PoolTraceUnder : public ::testing::TestWithParam<StartMethod> {};
 
 TEST_P(PoolTraceUnder, EveryEventAndTrackIsAsTheFormatDemands) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     return run_of_everything(GetParam());
   });
   EXPECT_EQ(host.status(), 0);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   for (const std::string name : {"death", "timeout", "cancel", "recycle", "restart", "start", "exit"}) {
     EXPECT_FALSE(events.named(name).empty()) << name;
   }
@@ -153,9 +155,9 @@ INSTANTIATE_TEST_SUITE_P(EveryMethod, PoolTraceUnder, ::testing::ValuesIn(get_al
 
 TEST(PoolTrace, AMapWithOneDeathHasEachTaskOnceAndTheDeath) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     Pool pool(3);
     try {
       pool.map(killed_by_42, numbers(100), {.chunksize = 1});
@@ -165,7 +167,7 @@ TEST(PoolTrace, AMapWithOneDeathHasEachTaskOnceAndTheDeath) {
     return 1;
   });
   EXPECT_EQ(host.status(), 0);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   const std::vector<Json> tasks = events.with("ph", "X");
   std::multiset<int> expected;
   for (int i = 0; i < 100; ++i) expected.insert(i);
@@ -186,14 +188,14 @@ TEST(PoolTrace, AMapWithOneDeathHasEachTaskOnceAndTheDeath) {
 
 TEST(PoolTrace, ChunksAreOneEventEachAndMissNoItem) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     Pool pool(2);
     return pool.map(killed_by_42, std::vector<int>(1000, 1)).size() == 1000 ? 0 : 1;
   });
   EXPECT_EQ(host.status(), 0);
-  const std::vector<Json> tasks = Events(folder.file()).with("ph", "X");
+  const std::vector<Json> tasks = Events(folder / "run.json").with("ph", "X");
   std::multiset<int> expected;
   for (int i = 0; i < 1000; ++i) expected.insert(i);
   EXPECT_EQ(indices(tasks), expected);
@@ -202,9 +204,9 @@ TEST(PoolTrace, ChunksAreOneEventEachAndMissNoItem) {
 
 TEST(PoolTrace, TheTimesAreThoseOfTheTaskInItsWorker) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     Pool pool(1);
     const auto quick = pool.apply_async([] {});
     const auto slow = pool.apply_async([] { ::usleep(50'000); });
@@ -212,7 +214,7 @@ TEST(PoolTrace, TheTimesAreThoseOfTheTaskInItsWorker) {
     return 0;
   });
   EXPECT_EQ(host.status(), 0);
-  const std::vector<Json> tasks = Events(folder.file()).with("ph", "X");
+  const std::vector<Json> tasks = Events(folder / "run.json").with("ph", "X");
   ASSERT_EQ(tasks.size(), 2U);
   EXPECT_GE(tasks[1]["dur"].number, 50'000);
   EXPECT_NE(tasks[0]["name"].text.find("lambda"), std::string::npos);
@@ -220,9 +222,9 @@ TEST(PoolTrace, TheTimesAreThoseOfTheTaskInItsWorker) {
 
 TEST(PoolTrace, ResultsOfAnySizeAndExceptionsArriveAsWithoutIt) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     Pool pool(2);
     for (const std::size_t size : {0U, 1U, 7U, 32'730U, 32'750U, 32'760U, 32'768U, 32'769U, 3'000'000U}) {
       const auto make = [](std::size_t n) { return std::string(n, 'x'); };
@@ -236,16 +238,16 @@ TEST(PoolTrace, ResultsOfAnySizeAndExceptionsArriveAsWithoutIt) {
     }
   });
   EXPECT_EQ(host.status(), 0);
-  const std::vector<Json> tasks = Events(folder.file()).with("ph", "X");
+  const std::vector<Json> tasks = Events(folder / "run.json").with("ph", "X");
   ASSERT_EQ(tasks.size(), 10U);
   EXPECT_EQ(tasks.back()["args"]["outcome"].text, "exception");
 }
 
 TEST(PoolTrace, TimeoutsCancelsRecyclingAndRestartsAreEvents) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     {
       Pool pool(1);
       try {
@@ -274,7 +276,7 @@ TEST(PoolTrace, TimeoutsCancelsRecyclingAndRestartsAreEvents) {
     return 0;
   });
   EXPECT_EQ(host.status(), 0);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   EXPECT_EQ(events.named("timeout").size(), 1U);
   EXPECT_EQ(events.named("cancel").size(), 2U);
   EXPECT_EQ(events.named("recycle").size(), 2U);
@@ -285,9 +287,9 @@ TEST(PoolTrace, TimeoutsCancelsRecyclingAndRestartsAreEvents) {
 
 TEST(PoolTrace, ARetriedTaskHasAnEventForEachTry) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     Pool pool(1);
     try {
       pool.apply({.retries = 2}, [] { ::_exit(9); });
@@ -297,7 +299,7 @@ TEST(PoolTrace, ARetriedTaskHasAnEventForEachTry) {
     return 1;
   });
   EXPECT_EQ(host.status(), 0);
-  const std::vector<Json> tasks = Events(folder.file()).with("ph", "X");
+  const std::vector<Json> tasks = Events(folder / "run.json").with("ph", "X");
   ASSERT_EQ(tasks.size(), 3U);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(tasks[static_cast<std::size_t>(i)]["args"]["retry"].number, i);
   EXPECT_EQ(overlaps(tasks), 0);
@@ -305,9 +307,9 @@ TEST(PoolTrace, ARetriedTaskHasAnEventForEachTry) {
 
 TEST(PoolTrace, APoolInAWorkerAddsToTheSameFile) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     Pool pool(2);
     const auto nested = [](int n) {
       Pool inner(1);
@@ -316,7 +318,7 @@ TEST(PoolTrace, APoolInAWorkerAddsToTheSameFile) {
     return pool.map(nested, numbers(4), {.chunksize = 1})[3] == 3 ? 0 : 1;
   });
   EXPECT_EQ(host.status(), 0);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   const std::vector<Json> tasks = events.with("ph", "X");
   EXPECT_EQ(tasks.size(), 8U);
   EXPECT_EQ(overlaps(tasks), 0);
@@ -327,10 +329,10 @@ TEST(PoolTrace, APoolInAWorkerAddsToTheSameFile) {
 
 TEST(PoolTrace, AProgramThatIsKilledLeavesValidJson) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   testing::Signal half_way;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     Pool pool(2);
     int seen = 0;
     for (;;) {
@@ -342,16 +344,16 @@ TEST(PoolTrace, AProgramThatIsKilledLeavesValidJson) {
   half_way.wait();
   host.kill(SIGKILL);
   EXPECT_EQ(host.status(), -SIGKILL);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   EXPECT_GT(events.with("ph", "X").size(), 100U);
   EXPECT_EQ(overlaps(events.with("ph", "X")), 0);
 }
 
 TEST(PoolTrace, ABrokenPoolSaysWhy) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     Pool pool(1);
     ::kill(testing::supervisor(pool), SIGKILL);
     try {
@@ -362,22 +364,22 @@ TEST(PoolTrace, ABrokenPoolSaysWhy) {
     return 1;
   });
   EXPECT_EQ(host.status(), 0);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   ASSERT_EQ(events.named("pool broken").size(), 1U);
   EXPECT_NE(events.named("pool broken")[0]["args"]["why"].text.find("supervisor"), std::string::npos);
 }
 
 TEST(PoolTrace, NothingIsWrittenWhenItIsOff) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Program host([&] {
     ::unsetenv("MULTIPROCESSING_TRACE");
-    if (::chdir(folder.file("").c_str()) != 0) return 1;
+    if (::chdir(folder.path().c_str()) != 0) return 1;
     Pool pool(2);
     return pool.map(killed_by_42, std::vector<int>(100, 1)).size() == 100 ? 0 : 2;
   });
   EXPECT_EQ(host.status(), 0);
-  EXPECT_TRUE(folder.is_empty());
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 #include <set>
 #include <string>
 #include <thread>
@@ -18,6 +19,7 @@
 #include "multiprocessing/trace.hpp"
 #include "process/process_test_support.hpp"
 #include "process/trace_test_support.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/watchdog.hpp"
 
 namespace multiprocessing {
@@ -27,9 +29,9 @@ using namespace std::chrono_literals;
 using process_::Trace;
 using process_::TraceEvent;
 using testing::Events;
-using testing::Folder;
 using testing::Host;
 using testing::Json;
+using testing::TemporaryFolder;
 using testing::Watchdog;
 
 void add(const std::string& name) {
@@ -40,31 +42,31 @@ void add(const std::string& name) {
 
 TEST(Trace, NothingIsOpenedOrWrittenWhenItIsOff) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Host host([&] {
     ::unsetenv("MULTIPROCESSING_TRACE");
-    if (::chdir(folder.file("").c_str()) != 0) return 1;
+    if (::chdir(folder.path().c_str()) != 0) return 1;
     Process p([] {});
     p.start();
     p.join();
     return Trace::current() == nullptr ? 0 : 2;
   });
   EXPECT_EQ(host.status(), 0);
-  EXPECT_TRUE(folder.is_empty());
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST(Trace, TheEnvironmentTurnsItOn) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Host host([&] {
-    ::setenv("MULTIPROCESSING_TRACE", folder.file().c_str(), 1);
+    ::setenv("MULTIPROCESSING_TRACE", (folder / "run.json").c_str(), 1);
     Process p({.name = "a child"}, [] { ::_exit(3); });
     p.start();
     p.join();
     return 0;
   });
   EXPECT_EQ(host.status(), 0);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   ASSERT_EQ(events.named("start").size(), 1U);
   ASSERT_EQ(events.named("exit").size(), 1U);
   EXPECT_EQ(events.named("exit")[0]["args"]["exitcode"].number, 3);
@@ -101,10 +103,10 @@ class TraceUnder : public ::testing::TestWithParam<StartMethod> {};
 
 TEST_P(TraceUnder, ChildrenGoOnWithTheFileThatTraceToHasNamed) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Host host([&] {
     ::unsetenv("MULTIPROCESSING_TRACE");
-    if (::chdir(folder.file("").c_str()) != 0) return 1;
+    if (::chdir(folder.path().c_str()) != 0) return 1;
     trace_to("run.json");
     if (::chdir("/") != 0) return 2;
     set_start_method(GetParam());
@@ -118,7 +120,7 @@ TEST_P(TraceUnder, ChildrenGoOnWithTheFileThatTraceToHasNamed) {
     return 0;
   });
   EXPECT_EQ(host.status(), 0);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   EXPECT_EQ(events.named("start").size(), 2U);
   EXPECT_EQ(events.named("exit").size(), 2U);
   std::set<std::string> names;
@@ -131,23 +133,23 @@ INSTANTIATE_TEST_SUITE_P(EveryMethod, TraceUnder, ::testing::ValuesIn(get_all_st
 
 TEST(Trace, ASignalThatEndsAChildIsInItsExit) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Host host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     Process p([] { ::raise(SIGKILL); });
     p.start();
     p.join();
     return 0;
   });
   EXPECT_EQ(host.status(), 0);
-  EXPECT_EQ(Events(folder.file()).named("exit")[0]["args"]["signal"].number, SIGKILL);
+  EXPECT_EQ(Events(folder / "run.json").named("exit")[0]["args"]["signal"].number, SIGKILL);
 }
 
 TEST(Trace, AnyTextIsValidJson) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Host host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     std::string every;
     for (int c = 0; c < 256; ++c) every += static_cast<char>(c);
     add(every);
@@ -156,16 +158,16 @@ TEST(Trace, AnyTextIsValidJson) {
     return 0;
   });
   EXPECT_EQ(host.status(), 0);
-  EXPECT_EQ(Events(folder.file()).all.size(), 4U);
+  EXPECT_EQ(Events(folder / "run.json").all.size(), 4U);
 }
 
 TEST(Trace, EveryEventOfEveryProcessIsInTheFileOnce) {
   Watchdog dog{120s};
-  Folder folder;
+  const TemporaryFolder folder;
   constexpr int writers = 3;
   constexpr int each = 1000;
   Host host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     testing::Shared<int> there;
     const auto write = [&there](int first) {
       there.add(1);
@@ -187,7 +189,7 @@ TEST(Trace, EveryEventOfEveryProcessIsInTheFileOnce) {
     return 0;
   });
   EXPECT_EQ(host.status(), 0);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   std::multiset<std::string> names;
   for (const Json& event : events.with("ph", "i")) names.insert(event["name"].text);
   for (int n = 0; n < 2 * writers * each; ++n) EXPECT_EQ(names.count(std::to_string(n)), 1U) << n;
@@ -195,9 +197,9 @@ TEST(Trace, EveryEventOfEveryProcessIsInTheFileOnce) {
 
 TEST(Trace, AWriteThatWasTornIsMendedByTheNextWriter) {
   Watchdog dog{120s};
-  Folder folder;
+  const TemporaryFolder folder;
   Host first([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     add("one");
     Trace::current()->flush();
     add("two");
@@ -205,14 +207,14 @@ TEST(Trace, AWriteThatWasTornIsMendedByTheNextWriter) {
     return 0;
   });
   EXPECT_EQ(first.status(), 0);
-  const std::string whole = testing::text_of(folder.file());
+  const std::string whole = testing::text_of(folder / "run.json");
   const std::size_t one_ends = whole.find("}\n,{\"name\":\"two\"") + 2;
   ASSERT_GT(one_ends, 2U);
   for (std::size_t size = one_ends; size <= whole.size(); ++size) {
     Host next([&] {
-      trace_to(folder.file());  // begins anew
-      const base::Fd file(::open(folder.file().c_str(), O_RDWR));
-      std::string torn = testing::text_of(folder.file());  // ours is the first line, and alive
+      trace_to(folder / "run.json");  // begins anew
+      const base::Fd file(::open((folder / "run.json").c_str(), O_RDWR));
+      std::string torn = testing::text_of(folder / "run.json");  // ours is the first line, and alive
       const std::string ours = torn.substr(0, torn.size() - 3);
       const std::size_t events = whole.find("}\n,{\"name\":\"one\"") + 1;
       torn = ours + whole.substr(events, size - events);
@@ -221,7 +223,7 @@ TEST(Trace, AWriteThatWasTornIsMendedByTheNextWriter) {
       return 0;
     });
     ASSERT_EQ(next.status(), 0);
-    const Events events(folder.file());
+    const Events events(folder / "run.json");
     ASSERT_EQ(events.named("one").size(), 1U) << size;
     ASSERT_EQ(events.named("three").size(), 1U) << size;
   }
@@ -229,9 +231,9 @@ TEST(Trace, AWriteThatWasTornIsMendedByTheNextWriter) {
 
 TEST(Trace, AWriterKilledAtAnyTimeLeavesAFileThatOthersGoOnWith) {
   Watchdog dog{120s};
-  Folder folder;
+  const TemporaryFolder folder;
   Host host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     for (int round = 0; round < 30; ++round) {
       testing::Shared<int> begun;
       Process p([&] {
@@ -251,29 +253,29 @@ TEST(Trace, AWriterKilledAtAnyTimeLeavesAFileThatOthersGoOnWith) {
     return 0;
   });
   EXPECT_EQ(host.status(), 0);
-  EXPECT_EQ(Events(folder.file()).named("round").size(), 30U);
+  EXPECT_EQ(Events(folder / "run.json").named("round").size(), 30U);
 }
 
 TEST(Trace, AFileOfAnEarlierRunIsOverwritten) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   for (const char* name : {"first", "second"}) {
     Host host([&] {
-      trace_to(folder.file());
+      trace_to(folder / "run.json");
       add(name);
       return 0;
     });
     EXPECT_EQ(host.status(), 0);
   }
-  EXPECT_EQ(Events(folder.file()).named("first").size(), 0U);
-  EXPECT_EQ(Events(folder.file()).named("second").size(), 1U);
+  EXPECT_EQ(Events(folder / "run.json").named("first").size(), 0U);
+  EXPECT_EQ(Events(folder / "run.json").named("second").size(), 1U);
 }
 
 TEST(Trace, AFileSizeLimitCostsEventsAndNotTheProgram) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Host host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     add("before");
     Trace::current()->flush();
     const rlimit small{2000, 2000};
@@ -284,24 +286,24 @@ TEST(Trace, AFileSizeLimitCostsEventsAndNotTheProgram) {
     return 0;
   });
   EXPECT_EQ(host.status(), 0);
-  const Events events(folder.file());
+  const Events events(folder / "run.json");
   EXPECT_EQ(events.named("before").size(), 1U);
   EXPECT_EQ(events.named("after").size(), 1U);
 }
 
 TEST(Trace, ClosedDescriptorsAreNoneOfItsOwn) {
   Watchdog dog{60s};
-  Folder folder;
+  const TemporaryFolder folder;
   Host host([&] {
-    trace_to(folder.file());
+    trace_to(folder / "run.json");
     ::close_range(3, ~0U, 0);
-    const int stranger = ::open(folder.file("stranger").c_str(), O_RDWR | O_CREAT, 0600);
+    const int stranger = ::open((folder / "stranger").c_str(), O_RDWR | O_CREAT, 0600);
     add("event");
     Trace::current()->flush();
     return ::lseek(stranger, 0, SEEK_END) == 0 ? 0 : 1;
   });
   EXPECT_EQ(host.status(), 0);
-  EXPECT_EQ(Events(folder.file()).named("event").size(), 1U);
+  EXPECT_EQ(Events(folder / "run.json").named("event").size(), 1U);
 }
 
 }  // namespace

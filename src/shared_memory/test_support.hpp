@@ -6,35 +6,28 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "multiprocessing/errors.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/watchdog.hpp"
 
 namespace multiprocessing::testing {
 
 class NamesTest : public ::testing::Test {
  protected:
-  NamesTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "names.XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    directory_ = pattern;
-    ::setenv("MULTIPROCESSING_RUNTIME_DIR", directory_.c_str(), 1);
-  }
-  ~NamesTest() override {
-    ::unsetenv("MULTIPROCESSING_RUNTIME_DIR");
-    std::filesystem::remove_all(directory_);
-  }
+  NamesTest() { ::setenv("MULTIPROCESSING_RUNTIME_DIR", directory_.path().c_str(), 1); }
+  ~NamesTest() override { ::unsetenv("MULTIPROCESSING_RUNTIME_DIR"); }
 
   [[nodiscard]] std::vector<std::string> entries() const {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(directory_)) names.push_back(entry.path().filename());
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path()))
+      names.push_back(entry.path().filename());
     std::sort(names.begin(), names.end());
     return names;
   }
-  [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
+  [[nodiscard]] std::filesystem::path directory() const { return directory_.path(); }
 
   // The errno with which it fails; 0: it does not.
   template <class F>
@@ -49,7 +42,7 @@ class NamesTest : public ::testing::Test {
 
  private:
   Watchdog dog_{std::chrono::seconds{120}};
-  std::filesystem::path directory_;
+  const TemporaryFolder directory_;
 };
 
 }  // namespace multiprocessing::testing

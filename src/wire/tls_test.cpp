@@ -2,14 +2,13 @@
 #include "wire/tls.hpp"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
 
+#include "support/temporary_folder.hpp"
 #include "wire/wire.hpp"
 #include "wire/wire_test_support.hpp"
 
@@ -140,19 +139,14 @@ TEST(TlsWire, AMessageOfManyRecordsArrivesWhole) {
 class Certificates : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / "mp-tls-XXXXXX";
-    std::string name = folder_.string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     if (std::system("openssl version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl command to make certificates";
     authority("one");
     authority("two");
     signed_by("one", "server", "DNS:server.test,IP:10.0.0.7");
     signed_by("one", "user", "DNS:user.test");
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  std::string file(const std::string& name) const { return (folder_ / name).string(); }
+  std::string file(const std::string& name) const { return folder_ / name; }
   TlsOptions server() const { return {.certificate = file("server.pem"), .private_key = file("server.key")}; }
   TlsOptions client(const std::string& authority_name = "one") const {
     return {.authority = file(authority_name + ".pem")};
@@ -160,8 +154,7 @@ class Certificates : public ::testing::Test {
 
  private:
   void run(const std::string& command) const {
-    ASSERT_EQ(std::system(("cd '" + folder_.string() + "' && (" + command + ") >/dev/null 2>&1").c_str()), 0)
-        << command;
+    ASSERT_EQ(std::system(("cd '" + folder_.path() + "' && (" + command + ") >/dev/null 2>&1").c_str()), 0) << command;
   }
   void authority(const std::string& name) const {
     run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout " + name + ".key -out " + name +
@@ -174,7 +167,7 @@ class Certificates : public ::testing::Test {
     run("openssl x509 -req -in " + name + ".csr -CA " + authority_name + ".pem -CAkey " + authority_name +
         ".key -CAcreateserial -out " + name + ".pem -days 2 -extfile " + name + ".ext");
   }
-  std::filesystem::path folder_;
+  const testing::TemporaryFolder folder_;
 };
 
 TEST_F(Certificates, OfTheHostThatIsMeantLetIn) {

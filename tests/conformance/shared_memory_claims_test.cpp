@@ -10,11 +10,12 @@
 #include <cstring>
 #include <filesystem>
 #include <multiprocessing/multiprocessing.hpp>
-#include <stdexcept>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "conformance/start_methods.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -26,24 +27,17 @@ using mp::testing::require;
 struct DirectoryOfNames {
   DirectoryOfNames() {
     if (::getenv("MULTIPROCESSING_RUNTIME_DIR") != nullptr) return;  // a process that one of the tests has started
-    std::string pattern = (std::filesystem::temp_directory_path() / "claims.XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path = pattern;
-    ::setenv("MULTIPROCESSING_RUNTIME_DIR", path.c_str(), 1);
+    ::setenv("MULTIPROCESSING_RUNTIME_DIR", folder.emplace().path().c_str(), 1);
   }
-  ~DirectoryOfNames() {
-    if (!path.empty()) std::filesystem::remove_all(path);
-  }
-  DirectoryOfNames(const DirectoryOfNames&) = delete;
-  DirectoryOfNames& operator=(const DirectoryOfNames&) = delete;
-  std::string path;
+  std::optional<mp::testing::TemporaryFolder> folder;
 };
 const DirectoryOfNames directory;
 
 class NamesClaims : public mp::testing::EveryStartMethod {
  protected:
   ~NamesClaims() override {
-    for (const auto& entry : std::filesystem::directory_iterator(directory.path)) std::filesystem::remove(entry);
+    for (const auto& entry : std::filesystem::directory_iterator(directory.folder->path()))
+      std::filesystem::remove(entry);
   }
 
   static int error_of_attaching(const std::string& name) {
@@ -244,7 +238,7 @@ TEST_P(SharedMemoryClaims, NoEntryIsLeftOfAKilledProgramThatHasAPool) {
   ready.wait();
   EXPECT_EQ(error_of_attaching("frames"), 0);
   ::kill(*program.pid(), SIGKILL);  // it alone
-  mp::testing::until([] { return std::filesystem::is_empty(directory.path); });
+  mp::testing::until([] { return std::filesystem::is_empty(directory.folder->path()); });
   kill(program);
 }
 

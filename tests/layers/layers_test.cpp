@@ -7,11 +7,11 @@
 
 #include "layers/include_scan.hpp"
 #include "layers/public_headers.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace multiprocessing::layers {
 namespace {
 
-namespace fs = std::filesystem;
 
 // MP_LAYERS and MP_SOURCE_DIR come from CMake, which builds the layers from the same list.
 Rules rules_of_this_project() {
@@ -36,24 +36,17 @@ TEST(Layers, NoFileIncludesALayerAboveItsOwn) {
 class LayerScan : public ::testing::Test {
  protected:
   LayerScan() {
-    std::string pattern = (fs::temp_directory_path() / "layer-scan.XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    root_ = pattern;
     write("src/low/a.hpp", "#include <vector>\n");
     write("src/high/b.cpp", "#include \"low/a.hpp\"\n");
   }
-  ~LayerScan() override { fs::remove_all(root_); }
 
-  void write(const fs::path& file, const std::string& text) {
-    fs::create_directories((root_ / file).parent_path());
-    std::ofstream{root_ / file} << text;
-  }
+  void write(const char* file, const std::string& text) const { root_.write(file, text); }
 
   std::string offences() const {
-    return joined(find_offences(root_, {.layers = {"low", "high"}, .public_headers = public_headers_}));
+    return joined(find_offences(root_.path(), {.layers = {"low", "high"}, .public_headers = public_headers_}));
   }
 
-  fs::path root_;
+  const multiprocessing::testing::TemporaryFolder root_;
   std::map<std::string, std::string> public_headers_;
 };
 
