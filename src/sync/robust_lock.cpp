@@ -1,6 +1,5 @@
 #include "sync/robust_lock.hpp"
 
-#include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,7 +13,6 @@
 
 #include "os/faults.hpp"
 #include "sync/spin.hpp"
-#include "sync/thread_id.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #define MULTIPROCESSING_TSAN 1
@@ -91,15 +89,6 @@ Acquired RobustLock::acquire_contended(Deadline deadline) noexcept {
     if (error != ETIMEDOUT) std::abort();
   }
 }
-
-// The kernel's robust-futex ABI (Documentation/locking/robust-futex-ABI.rst) puts the owner's thread id into the lock's
-// word, and takes it out when the owner dies; the C library keeps to it, and the word is the first of its mutex.
-pid_t RobustLock::owner() const noexcept {
-  const int word = __atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED);
-  return static_cast<pid_t>(static_cast<unsigned>(word) & FUTEX_TID_MASK);
-}
-
-bool RobustLock::is_held_by_caller() const noexcept { return owner() == thread_id(); }
 
 // What else the C library keeps in it, it writes before it reads.
 bool RobustLock::is_sound() const noexcept {

@@ -14,12 +14,14 @@
 // owns what its parent held.  Not for signal handlers.
 #pragma once
 
+#include <linux/futex.h>
 #include <pthread.h>
 
 #include <cerrno>
 
 #include "multiprocessing/detail/deadline.hpp"
 #include "os/faults.hpp"
+#include "sync/thread_id.hpp"
 
 namespace multiprocessing::sync {
 
@@ -43,7 +45,7 @@ class RobustLock {
     MULTIPROCESSING_STEP("lock.before_release");
     pthread_mutex_unlock(&mutex_);
   }
-  [[nodiscard]] bool is_held_by_caller() const noexcept;
+  [[nodiscard]] bool is_held_by_caller() const noexcept { return owner() == thread_id(); }
   // It can be a lock of this class: for memory that strangers share.  Taking one that is none ends the process.
   [[nodiscard]] bool is_sound() const noexcept;
   [[nodiscard]] bool is_held_in_this_process() const noexcept;  // by any thread; a system call unless it is free
@@ -53,7 +55,12 @@ class RobustLock {
   // The lock is ours; `error` says from whom.
   Acquired taken(int error) noexcept { return error == 0 ? Acquired::normally : taken_from_dead_owner(); }
   Acquired taken_from_dead_owner() noexcept;
-  [[nodiscard]] pid_t owner() const noexcept;
+  // The kernel's robust-futex ABI (Documentation/locking/robust-futex-ABI.rst) puts the owner's thread id into the
+  // lock's word, and takes it out when the owner dies; the C library keeps to it, and the word is the first of its mutex.
+  [[nodiscard]] pid_t owner() const noexcept {
+    const int word = __atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED);
+    return static_cast<pid_t>(static_cast<unsigned>(word) & FUTEX_TID_MASK);
+  }
   pthread_mutex_t mutex_;
 };
 

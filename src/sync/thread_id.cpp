@@ -7,16 +7,11 @@
 namespace multiprocessing::sync {
 namespace {
 
-thread_local pid_t known = 0;
-
 // A child is another thread.  Registered before main, for a thread could fork while another asks for the first time.
-[[maybe_unused]] const int registered = os::at_fork(nullptr, nullptr, [] { known = 0; });
+[[maybe_unused]] const int registered = os::at_fork(nullptr, nullptr, [] { known_thread_id = 0; });
 
 }  // namespace
 
-pid_t thread_id() noexcept {
-  if (known == 0) known = ::gettid();
-  return known;
-}
+pid_t ask_for_thread_id() noexcept { return known_thread_id = ::gettid(); }
 
 }  // namespace multiprocessing::sync

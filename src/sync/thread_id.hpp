@@ -5,6 +5,10 @@
 
 namespace multiprocessing::sync {
 
-[[nodiscard]] pid_t thread_id() noexcept;
+inline constinit thread_local pid_t known_thread_id = 0;  // 0: not asked for yet
+
+pid_t ask_for_thread_id() noexcept;
+
+[[nodiscard]] inline pid_t thread_id() noexcept { return known_thread_id != 0 ? known_thread_id : ask_for_thread_id(); }
 
 }  // namespace multiprocessing::sync
