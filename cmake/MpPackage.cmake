@@ -35,4 +35,11 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "${PROJECT_DESCRIPTION} (headers)")
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME mpcopy)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION utils)
 set(CPACK_COMPONENT_TOOLS_DESCRIPTION "copies folders with a pool of processes and a progress bar")
+
+# What Debian wants of every package.
+foreach(component IN ITEMS runtime development tools)
+  string(TOUPPER ${component} COMPONENT)
+  install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" COMPONENT ${component} RENAME copyright
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/${CPACK_DEBIAN_${COMPONENT}_PACKAGE_NAME}")
+endforeach()
 include(CPack)

@@ -46,6 +46,12 @@ TEST_F(MpcopyOptions, AreAllInTheManPageAndInTheCompletion) {
   }
 }
 
+TEST_F(MpcopyOptions, TheManPageIsOfThisVersion) {
+  ASSERT_EQ(run({"--version"}), 0);
+  const std::string version = output_.substr(0, output_.find('\n'));
+  EXPECT_NE(read_file(MPCOPY_SOURCES "/mpcopy.1").find('"' + version + '"'), std::string::npos) << version;
+}
+
 TEST_F(MpcopyOptions, TargetDirectoryMustBeThere) {
   write_file(here_ / "a", "1");
   EXPECT_EQ(run({"-t", here_ / "t", here_ / "a"}), 1);
