@@ -14,6 +14,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing {

@@ -20,6 +20,8 @@
 // process and of those it starts from then on.  Errors: what cannot be written is lost; a closed pipe raises no SIGPIPE.
 #pragma once
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing {

@@ -49,9 +49,8 @@ void report(const AsyncResult<R>& later, const std::shared_ptr<ResultSink>& sink
   if constexpr (std::is_void_v<R>) {
     later.on_success([sink] { sink->succeeded([](codec::Encoder&) {}); });
   } else {
-    later.on_success([sink](const R& value) {
-      sink->succeeded([&value](codec::Encoder& out) { codec::encode(out, value); });
-    });
+    later.on_success(
+        [sink](const R& value) { sink->succeeded([&value](codec::Encoder& out) { codec::encode(out, value); }); });
   }
   later.on_error([sink](const std::exception_ptr& error) { sink->failed(error); });
 }
@@ -115,19 +114,20 @@ class PoolProxy : public managers::ProxyBase {
   auto apply_async(F&& f, Args&&... args) const {
     using D = std::decay_t<F>;
     using Call = codec::Call<D, std::decay_t<Args>...>;
-    static_assert(Call::check());
-    using Arguments = typename Call::arguments;
-    managers::require_family(object_);
-    managers::Ask asked = ask(Op::call);
-    managers::write_code(asked, object_, reinterpret_cast<const void*>(&managers::submit_call<D, Arguments>), nullptr,
-                         typeid(D), 0);
-    const D function = std::forward<F>(f);
-    asked.value_by([&](codec::Encoder& out) {
-      codec::encode_callable(out, function);
-      codec::encode(out, Arguments(std::forward<Args>(args)...));
-    });
-    managers::Answer answer = asked.send();
-    return ResultProxy<typename Call::result>(answer.next_object());
+    if constexpr (Call::check()) {  // else the compiler has said what is wrong with it
+      using Arguments = typename Call::arguments;
+      managers::require_family(object_);
+      managers::Ask asked = ask(Op::call);
+      managers::write_code(asked, object_, reinterpret_cast<const void*>(&managers::submit_call<D, Arguments>), nullptr,
+                           typeid(D), 0);
+      const D function = std::forward<F>(f);
+      asked.value_by([&](codec::Encoder& out) {
+        codec::encode_callable(out, function);
+        codec::encode(out, Arguments(std::forward<Args>(args)...));
+      });
+      managers::Answer answer = asked.send();
+      return ResultProxy<typename Call::result>(answer.next_object());
+    }
   }
   template <class F, class... Args>
   auto apply(F&& f, Args&&... args) const {
@@ -138,23 +138,25 @@ class PoolProxy : public managers::ProxyBase {
     using D = std::decay_t<F>;
     using Item = codec::travel_t<std::ranges::range_value_t<Range>>;
     using Call = codec::Call<D, Item>;
-    static_assert(Call::check());
-    using Result = typename Call::result;
-    using Results = std::conditional_t<std::is_void_v<Result>, std::type_identity<void>,
-                                       std::type_identity<std::vector<std::conditional_t<std::is_void_v<Result>, int, Result>>>>;
-    managers::require_family(object_);
-    managers::Ask asked = ask(Op::call);
-    managers::write_code(asked, object_, reinterpret_cast<const void*>(&managers::submit_map<D, Item>), nullptr,
-                         typeid(D), 0);
-    const D function = std::forward<F>(f);
-    asked.value_by([&](codec::Encoder& out) {
-      codec::encode_callable(out, function);
-      std::vector<Item> all;
-      for (auto&& item : items) all.emplace_back(std::forward<decltype(item)>(item));
-      codec::encode(out, all);
-    });
-    managers::Answer answer = asked.send();
-    return ResultProxy<typename Results::type>(answer.next_object());
+    if constexpr (Call::check()) {  // else the compiler has said what is wrong with it
+      using Result = typename Call::result;
+      using Results =
+          std::conditional_t<std::is_void_v<Result>, std::type_identity<void>,
+                             std::type_identity<std::vector<std::conditional_t<std::is_void_v<Result>, int, Result>>>>;
+      managers::require_family(object_);
+      managers::Ask asked = ask(Op::call);
+      managers::write_code(asked, object_, reinterpret_cast<const void*>(&managers::submit_map<D, Item>), nullptr,
+                           typeid(D), 0);
+      const D function = std::forward<F>(f);
+      asked.value_by([&](codec::Encoder& out) {
+        codec::encode_callable(out, function);
+        std::vector<Item> all;
+        for (auto&& item : items) all.emplace_back(std::forward<decltype(item)>(item));
+        codec::encode(out, all);
+      });
+      managers::Answer answer = asked.send();
+      return ResultProxy<typename Results::type>(answer.next_object());
+    }
   }
   template <class F, std::ranges::input_range Range>
   auto map(F&& f, Range&& items) const {

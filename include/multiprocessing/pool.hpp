@@ -151,9 +151,11 @@ class Pool {
   }
   template <class F, class... Args>
   auto apply(const TaskOptions& options, F&& f, Args&&... args) {
-    auto job = make_apply(options, std::forward<F>(f), std::forward<Args>(args)...);
-    pool::run(core(), job, 1);
-    return take<typename pool::Batch<F, Args...>::result>(*job);
+    if constexpr (pool::Batch<F, Args...>::Call::check()) {  // else the compiler has said what is wrong with it
+      auto job = make_apply(options, std::forward<F>(f), std::forward<Args>(args)...);
+      pool::run(core(), job, 1);
+      return take<typename pool::Batch<F, Args...>::result>(*job);
+    }
   }
   // Returns an AsyncResult<what f returns> at once.
   template <class F, class... Args>
@@ -162,9 +164,11 @@ class Pool {
   }
   template <class F, class... Args>
   auto apply_async(const TaskOptions& options, F&& f, Args&&... args) {
-    auto job = make_apply(options, std::forward<F>(f), std::forward<Args>(args)...);
-    pool::submit(core(), job, {0, 1});
-    return AsyncResult<typename pool::Batch<F, Args...>::result>(core_, std::move(job));
+    if constexpr (pool::Batch<F, Args...>::Call::check()) {
+      auto job = make_apply(options, std::forward<F>(f), std::forward<Args>(args)...);
+      pool::submit(core(), job, {0, 1});
+      return AsyncResult<typename pool::Batch<F, Args...>::result>(core_, std::move(job));
+    }
   }
 
   // --- many calls, all results ---------------------------------------------------------------------------------
@@ -219,7 +223,6 @@ class Pool {
   template <class F, class... Args>
   static auto make_apply(const TaskOptions& options, F&& f, Args&&... args) {
     using Batch = pool::Batch<F, Args...>;
-    static_assert(Batch::Call::check());
     return make_call<typename Batch::result, typename Batch::arguments>(Batch::function(std::forward<F>(f)), options,
                                                                         std::forward<Args>(args)...);
   }
@@ -241,17 +244,19 @@ class Pool {
   template <class How, class F, class Range>
   auto map_all(F&& f, Range&& items, const MapOptions& options) {
     using Batch = typename How::template batch<F, std::ranges::range_value_t<Range>>;
-    static_assert(Batch::Call::check());
-    return run_map<How, typename Batch::result, typename Batch::arguments>(Batch::function(std::forward<F>(f)),
-                                                                           std::forward<Range>(items), options);
+    if constexpr (Batch::Call::check()) {
+      return run_map<How, typename Batch::result, typename Batch::arguments>(Batch::function(std::forward<F>(f)),
+                                                                             std::forward<Range>(items), options);
+    }
   }
 
   template <class How, class F, class Range>
   auto map_later(F&& f, Range&& items, const MapOptions& options) {
     using Batch = typename How::template batch<F, std::ranges::range_value_t<Range>>;
-    static_assert(Batch::Call::check());
-    return submit_map<How, typename Batch::result, typename Batch::arguments>(Batch::function(std::forward<F>(f)),
-                                                                              items, options);
+    if constexpr (Batch::Call::check()) {
+      return submit_map<How, typename Batch::result, typename Batch::arguments>(Batch::function(std::forward<F>(f)),
+                                                                                items, options);
+    }
   }
 
   template <class Result>
@@ -306,10 +311,11 @@ class Pool {
   template <class F, class Range>
   auto imap_range(F&& f, Range&& items, const MapOptions& options, bool ordered) {
     using Batch = pool::Batch<F, std::ranges::range_value_t<Range>>;
-    static_assert(Batch::Call::check());
-    using Source = pool::ImapSource<typename Batch::result, typename Batch::arguments, Range>;
-    return read_imap<Source>(Batch::function(std::forward<F>(f)), pool::Input<Range>(std::forward<Range>(items)),
-                             options, ordered);
+    if constexpr (Batch::Call::check()) {
+      using Source = pool::ImapSource<typename Batch::result, typename Batch::arguments, Range>;
+      return read_imap<Source>(Batch::function(std::forward<F>(f)), pool::Input<Range>(std::forward<Range>(items)),
+                               options, ordered);
+    }
   }
   template <class Source, class Input>
   ImapRange<typename Source::Value, Source> read_imap(pool::FunctionPtr function, Input input,

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing {

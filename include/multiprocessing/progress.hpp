@@ -35,6 +35,8 @@
 #include <string>
 #include <utility>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing {

@@ -185,14 +185,16 @@ class Proxy : public managers::ProxyBase {
     using Traits = managers::MethodTraits<Method>;
     using Result = typename Traits::result;
     static_assert(std::is_base_of_v<typename Traits::object, T>, "call: the method is of another class");
-    static_assert(codec::are_convertible<typename Traits::arguments, codec::Types<const Args&...>>,
-                  "the arguments given do not fit the parameters of the method");
-    managers::Ask asked = ask(managers::Op::call);
-    managers::write_code(asked, object_, reinterpret_cast<const void*>(&managers::call_method<T, Method>), &method,
-                         typeid(Method), sizeof method);
-    managers::write_arguments<typename Traits::arguments>(asked, args...);
-    managers::Answer answer = asked.send();
-    if constexpr (!std::is_void_v<Result>) return answer.template next<Result>();
+    constexpr bool fits = codec::are_convertible<typename Traits::arguments, codec::Types<const Args&...>>;
+    static_assert(fits, "the arguments given do not fit the parameters of the method");
+    if constexpr (fits) {
+      managers::Ask asked = ask(managers::Op::call);
+      managers::write_code(asked, object_, reinterpret_cast<const void*>(&managers::call_method<T, Method>), &method,
+                           typeid(Method), sizeof method);
+      managers::write_arguments<typename Traits::arguments>(asked, args...);
+      managers::Answer answer = asked.send();
+      if constexpr (!std::is_void_v<Result>) return answer.template next<Result>();
+    }
   }
 };
 

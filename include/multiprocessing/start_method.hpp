@@ -36,6 +36,8 @@
 
 #include <vector>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing {

@@ -8,6 +8,8 @@
 // Threads: any of the worker's.  Outside of a task: false.  Cost: a load.
 #pragma once
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing {

@@ -10,6 +10,8 @@
 
 #include <string>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing {

@@ -22,6 +22,8 @@
 
 #include <string>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing {

@@ -56,6 +56,21 @@ bool makes_its_names_visible(const fs::path& header) {
   return !pushed;
 }
 
+// What declares something includes detail/language.hpp, by way of any header of ours, so that a compiler for an older
+// language says so instead of what it does not understand.
+bool says_its_language(const fs::path& header) {
+  const std::vector<Include> includes = includes_of(header);
+  if (std::any_of(includes.begin(), includes.end(),
+                  [](const Include& include) { return include.target.starts_with("multiprocessing/"); })) {
+    return true;
+  }
+  std::ifstream stream = opened(header);
+  for (std::string line; std::getline(stream, line);) {
+    if (line.starts_with("namespace ")) return false;
+  }
+  return true;
+}
+
 class Scan {
  public:
   Scan(const fs::path& root, const Rules& rules)
@@ -69,6 +84,10 @@ class Scan {
       if (!makes_its_names_visible(header)) {
         offences_.push_back(shown(header) + " needs '#pragma GCC visibility push(default)' before its first namespace" +
                             " and pop after its last");
+      }
+      if (!says_its_language(header)) {
+        offences_.push_back(shown(header) +
+                            " includes no header of ours: it needs multiprocessing/detail/language.hpp");
       }
     }
     for (const auto& [header, layer] : rules_.public_headers) {

@@ -20,7 +20,8 @@ struct Rules {
 
 // Every offence below root/src and root/include, one line each, made for a reader: where, what, and what to do.
 // Offences are: an include of a higher layer; a folder under src/ that is no layer; a public header without a line
-// in the table, and a line without a header; a public header that leaves its names hidden.
+// in the table, and a line without a header; a public header that leaves its names hidden, or that a compiler for an older
+// language would not understand.
 std::vector<std::string> find_offences(const std::filesystem::path& root, const Rules& rules);
 
 }  // namespace multiprocessing::layers

@@ -12,7 +12,6 @@
 namespace multiprocessing::layers {
 namespace {
 
-
 // MP_LAYERS and MP_SOURCE_DIR come from CMake, which builds the layers from the same list.
 Rules rules_of_this_project() {
   Rules rules{.layers = {}, .public_headers = kPublicHeaders};
@@ -101,13 +100,23 @@ TEST_F(LayerScan, FindsATableEntryWithoutItsHeader) {
 }
 
 TEST_F(LayerScan, FindsAPublicHeaderThatLeavesItsNamesHidden) {
-  public_headers_ = {{"a.hpp", "low"}, {"b.hpp", "low"}};
-  write("include/multiprocessing/a.hpp", "namespace a {}\n");
+  public_headers_ = {{"a.hpp", "low"}, {"b.hpp", "low"}, {"c.hpp", "low"}};
+  const std::string include = "#include \"multiprocessing/c.hpp\"\n";
+  write("include/multiprocessing/a.hpp", include + "namespace a {}\n");
   write("include/multiprocessing/b.hpp",
-        "#pragma GCC visibility push(default)\nnamespace b {}\n#pragma GCC visibility pop\n");
+        include + "#pragma GCC visibility push(default)\nnamespace b {}\n#pragma GCC visibility pop\n");
+  write("include/multiprocessing/c.hpp", "");
   EXPECT_EQ(offences(),
             "include/multiprocessing/a.hpp needs '#pragma GCC visibility push(default)' before its first namespace"
             " and pop after its last\n");
+}
+
+TEST_F(LayerScan, FindsAPublicHeaderThatDoesNotSayWhichLanguageItNeeds) {
+  public_headers_ = {{"a.hpp", "low"}};
+  write("include/multiprocessing/a.hpp",
+        "#include <span>\n#pragma GCC visibility push(default)\nnamespace a {}\n#pragma GCC visibility pop\n");
+  EXPECT_EQ(offences(),
+            "include/multiprocessing/a.hpp includes no header of ours: it needs multiprocessing/detail/language.hpp\n");
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ inline const std::map<std::string, std::string> kPublicHeaders = {
     {"detail/callable_token.hpp", "codec"},
     {"detail/constant.hpp", "codec"},
     {"detail/deadline.hpp", "base"},
+    {"detail/language.hpp", "base"},
     {"detail/link.hpp", "channel"},
     {"detail/manager_client.hpp", "manager"},
     {"detail/manager_own.hpp", "manager"},

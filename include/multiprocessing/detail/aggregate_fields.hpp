@@ -6,6 +6,8 @@
 
 #include <cstddef>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing::codec {

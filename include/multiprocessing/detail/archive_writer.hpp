@@ -381,8 +381,8 @@ consteval bool require_sendable() {
                 "this type cannot be sent to another process: a type with a serialize function must be default "
                 "constructible and movable, to be made where it arrives");
   static_assert(reason != Why::no_functions,
-                "this type cannot be sent to another process: it is no plain aggregate and has no serialize member "
-                "function (locks, threads, streams and std::function belong to one process)");
+                "this type cannot be sent to another process: it, or something in it, is no plain aggregate and has no "
+                "serialize member function (locks, threads, streams and std::function belong to one process)");
   return reason == Why::sendable;
 }
 

@@ -112,7 +112,7 @@ consteval bool require_task_callable() {
                 "[](const Type& object) { return object.member(); }");
   static_assert(std::is_member_pointer_v<D> || task_callable<D>,
                 "a closure with captures cannot be sent to a pool worker: pass the captures as arguments, or wrap it "
-                "in mp::copied(f) if they are plain values");
+                "in mp::copied(f) if they are plain values, captured by value");
   return task_callable<D>;
 }
 

@@ -17,6 +17,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing::codec {

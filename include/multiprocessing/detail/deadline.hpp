@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing::detail {

@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing::memory {

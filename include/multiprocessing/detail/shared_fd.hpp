@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing::detail {

@@ -12,6 +12,8 @@
 #include <memory>
 #include <type_traits>
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 extern "C" void multiprocessing_traced_call(void (*function)(void*), void* argument);

@@ -4,6 +4,8 @@
 //   explicit Queue(codec::Undecoded) noexcept;
 #pragma once
 
+#include "multiprocessing/detail/language.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace multiprocessing::codec {
