@@ -15,6 +15,7 @@ std::optional<Batch> first_of(std::deque<Batch>& queue) {
 }  // namespace
 
 void Batcher::enter(Folder folder) {
+  if (collected_.batch.items.size() >= kBatchItems) close(collected_, small_);
   folder_ = std::move(folder);
   collected_.has_folder = collected_links_.has_folder = false;
 }
@@ -31,7 +32,7 @@ void Batcher::collect(Collection& into, std::deque<Batch>& full, Item item) {
   item.folder = static_cast<std::uint32_t>(into.batch.folders.size() - 1);
   into.bytes += item.bytes;
   into.batch.items.push_back(std::move(item));
-  if (into.batch.items.size() >= kBatchItems || into.bytes >= kBatchBytes) close(into, full);
+  if (into.batch.items.size() >= kMostBatchItems || into.bytes >= kBatchBytes) close(into, full);
 }
 
 void Batcher::close(Collection& collection, std::deque<Batch>& full) {

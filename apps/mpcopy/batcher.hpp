@@ -12,8 +12,10 @@
 namespace mpcopy {
 
 // A task costs some microseconds and a small file some tens of them: 64 files make the task's own cost vanish,
-// and are few enough to be copied again when a worker dies.
+// and are few enough to be copied again when a worker dies.  A folder is not divided below the larger number: two
+// workers that make files in one folder wait for each other.
 inline constexpr std::size_t kBatchItems = 64;
+inline constexpr std::size_t kMostBatchItems = 256;
 // A file of this size is a task by itself.
 inline constexpr std::uint64_t kBatchBytes = 4U << 20U;
 

@@ -16,14 +16,30 @@ std::vector<Batch> all_of(Batcher& batcher) {
   return batches;
 }
 
-TEST(Batcher, CollectsSmallFilesUpToItsCount) {
+TEST(Batcher, CollectsSmallFilesOfSeveralFoldersUpToItsCount) {
   Batcher batcher;
-  batcher.enter({"s", "t", {}});
-  for (std::size_t i = 0; i < 2 * kBatchItems + 1; ++i) batcher.add(Kind::file, std::to_string(i), 1);
+  for (std::size_t i = 0; i < 2 * kBatchItems + 1; ++i) {
+    batcher.enter({std::to_string(i), "t", {}});
+    batcher.add(Kind::file, "f", 1);
+  }
   batcher.flush();
   const auto batches = all_of(batcher);
   ASSERT_EQ(batches.size(), 3U);
   EXPECT_EQ(batches[0].items.size(), kBatchItems);
+  EXPECT_EQ(batches[2].items.size(), 1U);
+}
+
+TEST(Batcher, DividesAFolderOnlyWhenItHasMany) {
+  Batcher batcher;
+  for (const std::size_t files : {2 * kBatchItems, kMostBatchItems + 1}) {
+    batcher.enter({"s", "t", {}});
+    for (std::size_t i = 0; i < files; ++i) batcher.add(Kind::file, std::to_string(i), 1);
+  }
+  batcher.flush();
+  const auto batches = all_of(batcher);
+  ASSERT_EQ(batches.size(), 3U);
+  EXPECT_EQ(batches[0].items.size(), 2 * kBatchItems);
+  EXPECT_EQ(batches[1].items.size(), kMostBatchItems);
   EXPECT_EQ(batches[2].items.size(), 1U);
 }
 
@@ -39,6 +55,7 @@ TEST(Batcher, HandsOutALargeFileAlone) {
   batcher.enter({"s", "t", {}});
   for (std::size_t i = 0; i < kBatchItems; ++i) batcher.add(Kind::file, "small", 1);
   batcher.add(Kind::file, "large", kBatchBytes);
+  batcher.flush();
   const auto batches = all_of(batcher);
   ASSERT_EQ(batches.size(), 2U);
   ASSERT_EQ(batches[0].items.size(), 1U);

@@ -22,11 +22,10 @@ namespace {
 namespace mp = multiprocessing;
 using namespace std::chrono_literals;
 
-// Enough to see some 100,000 files: the bar of most trees knows its total from the start.
-constexpr auto kScanHeadStart = 1s;
 constexpr auto kLook = 50ms;            // how often the bar moves, and an interrupt is noticed, while workers are busy
 constexpr std::size_t kTasksAhead = 3;  // per worker: what the pool holds, so that none waits for this loop
 constexpr int kMaxPoolsBroken = 10;     // somebody kills pools as a whole, and will not stop
+
 std::uint64_t random_run() {
   std::random_device device;
   return std::uint64_t{device()} << 32U | device();
@@ -88,12 +87,8 @@ void Copier::stop() {
   }
 }
 
-// After the head start the workers are kept busy first; the scan gets ahead while they are.
+// The workers are kept busy first; the scan gets ahead while they are.
 int Copier::copy_all() {
-  const auto head_start = std::chrono::steady_clock::now() + kScanHeadStart;
-  while (!scanner_.is_done() && InterruptWatch::signal() == 0 && std::chrono::steady_clock::now() < head_start) {
-    scanner_.step();
-  }
   for (;;) {
     if (const int signal = InterruptWatch::signal()) return signal;
     if (pool_error_ && busy_ == 0) renew_pool();
