@@ -22,6 +22,8 @@ namespace {
 namespace mp = multiprocessing;
 using namespace std::chrono_literals;
 
+// As long as a core is left to the scan, for the bar to know its total soon: enough to see some 100,000 files.
+constexpr auto kScanHeadStart = 1s;
 constexpr auto kLook = 50ms;            // how often the bar moves, and an interrupt is noticed, while workers are busy
 constexpr std::size_t kTasksAhead = 3;  // per worker: what the pool holds, so that none waits for this loop
 constexpr int kMaxPoolsBroken = 10;     // somebody kills pools as a whole, and will not stop
@@ -87,13 +89,16 @@ void Copier::stop() {
   }
 }
 
-// The workers are kept busy first; the scan gets ahead while they are.
+// The workers, at first all but one of them, are kept busy first; the scan gets ahead while they are.
 int Copier::copy_all() {
+  const auto head_start = std::chrono::steady_clock::now() + kScanHeadStart;
+  const auto few = static_cast<std::size_t>(std::max(1, processes_ - 1));
   for (;;) {
     if (const int signal = InterruptWatch::signal()) return signal;
     if (pool_error_ && busy_ == 0) renew_pool();
-    while (submit_next()) continue;
     const bool is_scanning = !scanner_.is_done();
+    const bool is_head_start = is_scanning && std::chrono::steady_clock::now() < head_start;
+    while (busy_ < (is_head_start ? few : under_way_.size()) && submit_next()) continue;
     if (is_scanning) {
       scanner_.step();
     } else if (busy_ == 0) {
@@ -105,7 +110,7 @@ int Copier::copy_all() {
 }
 
 bool Copier::submit_next() {
-  if (pool_error_ || busy_ == under_way_.size()) return false;
+  if (pool_error_) return false;
   std::optional<Batch> batch = next_batch();
   if (!batch) return false;
   const auto free = std::find(under_way_.begin(), under_way_.end(), std::nullopt);
