@@ -26,7 +26,8 @@ inline std::vector<pid_t> children_of(pid_t parent) {
     const pid_t pid = std::atoi(entry.path().filename().c_str());
     if (pid <= 0) continue;
     std::ifstream in(entry.path() / "stat");
-    std::string stat((std::istreambuf_iterator<char>(in)), {});
+    std::string stat;
+    std::getline(in, stat, '\0');  // not by iterators: they throw when the process ends in mid-read
     const std::size_t after_name = stat.rfind(')');  // pid (name) state ppid …
     if (after_name == std::string::npos) continue;
     std::istringstream fields(stat.substr(after_name + 1));
