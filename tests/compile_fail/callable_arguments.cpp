@@ -1,6 +1,5 @@
 #include <multiprocessing/multiprocessing.hpp>
 #include <string>
-#include <utility>
 #include <vector>
 namespace mp = multiprocessing;
 
